@@ -1,0 +1,151 @@
+"""What the network sees: noise images with one shape in each, and their masks.
+
+In memory: images X are float32 (n, height, width, 1) in grey values 0..255, masks Y are
+float32 (n, height, width, 1) in {0, 1}. On disk: 8-bit grey PNGs X_1.png, Y_1.png, ...,
+masks 0 or 255. Run as a script, it shows what the data looks like (vis/data.png).
+"""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from settings import Settings, UserError
+
+# Each purpose draws from a random stream of its own: no validation image can equal a training image.
+STREAMS = ("train", "validation", "test")
+
+
+def create_data(n, settings=Settings(), stream="train", folder=None):
+    """Synthesise n samples; given a folder, also write them there as a data set.
+
+    The first k samples are the same whatever n is. `stream` is one of STREAMS.
+    Returns X, float32 (n, height, width, 1) in 0..255, and Y, the same shape, in {0, 1}.
+    """
+    generators = np.random.default_rng(settings.seed).spawn(len(STREAMS))
+    generator = generators[STREAMS.index(stream)]
+    images, masks = zip(*(draw_sample(generator, settings) for _ in range(n)), strict=True)
+    X, Y = (np.stack(arrays)[..., np.newaxis].astype("float32") for arrays in (images, masks))
+    if folder is not None:
+        write_data(X, Y, folder)
+    return X, Y
+
+
+def draw_sample(generator, settings):
+    """One image, integer (height, width), and its mask, bool (height, width)."""
+    image = generator.integers(settings.noise, size=settings.size)
+    mask = draw_mask(generator, settings)
+    if settings.fill == "noise":
+        image = image + mask * generator.integers(settings.noise, size=settings.size)
+    else:
+        image = np.where(mask, settings.level, image)
+    return image, mask
+
+
+def draw_mask(generator, settings):
+    """A circle or rectangle as a mask, bool (height, width).
+
+    Radius (for a rectangle: half its height and half its width, drawn apart) is uniform on the
+    settings' range; the centre is uniform over all pixels around which the whole shape fits.
+    A radius of r spans 2r + 1 pixels.
+    """
+    low, high = settings.radius
+    if settings.shape == "circle":
+        radii = [generator.integers(low, high + 1)] * 2
+    else:
+        radii = generator.integers(low, high + 1, size=2)
+    centre = [generator.integers(r, side - r) for r, side in zip(radii, settings.size, strict=True)]
+    rows, columns = np.ogrid[: settings.size[0], : settings.size[1]]
+    rows, columns = rows - centre[0], columns - centre[1]
+    if settings.shape == "circle":
+        return rows**2 + columns**2 <= (radii[0] + 0.5) ** 2
+    return (abs(rows) <= radii[0]) & (abs(columns) <= radii[1])
+
+
+def write_data(X, Y, folder):
+    """Write X_1.png, Y_1.png, ... into `folder`, in place of any data set that is there.
+
+    X: grey values 0..255, Y: {0, 1}, both (n, height, width, 1); Y may be None.
+    Raises OSError if a file cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # leftovers of a larger set would be read back as part of this one
+    for path in [*numbered(folder, "X").values(), *numbered(folder, "Y").values()]:
+        path.unlink()
+    for letter, images in (("X", X), ("Y", None if Y is None else Y * 255)):
+        for number, image in enumerate([] if images is None else images, start=1):
+            write_png(folder / f"{letter}_{number}.png", image)
+
+
+def write_png(path, image, compression=1):
+    """Write an image, grey or BGR, 0..255, (height, width[, channels]). Raises OSError if it fails.
+
+    compression: 0 (none) to 9 (smallest). On noise, 1 is several times as fast as 9 and hardly larger.
+    """
+    # OpenCV tells of a failed write only by returning False
+    if not cv2.imwrite(str(path), image.astype("uint8"), [cv2.IMWRITE_PNG_COMPRESSION, compression]):
+        raise OSError(f"could not write {path}")
+
+
+def load_data(folder):
+    """Read the data set in `folder`: X_*.png and, if there are any, Y_*.png, in numeric order.
+
+    Colour is turned into grey. Masks hold 0 and 255, or 0 and 1.
+    Returns X, float32 (n, height, width, 1) in 0..255, and Y, the same shape, in {0, 1}, or None.
+    Raises `UserError`, naming the file, for a set that is empty, unreadable or does not fit together.
+    """
+    folder = Path(folder)
+    images, masks = numbered(folder, "X"), numbered(folder, "Y")
+    if not images:
+        raise UserError(f"{folder} holds no images X_1.png, X_2.png, ...; name a folder that does")
+    for number in masks and images.keys() ^ masks.keys():
+        raise UserError(f"{folder} holds only one of X_{number}.png and Y_{number}.png; "
+                        "give every image its mask, or no image one")
+    X = read_images(images)
+    if not masks:
+        return X, None
+    Y = read_images(masks)
+    if X.shape != Y.shape:
+        raise UserError(f"images and masks in {folder} differ in size; make them {X.shape[1]} x {X.shape[2]}")
+    for mask, path in zip(Y, masks.values(), strict=True):
+        if not (np.isin(mask, (0, 255)).all() or np.isin(mask, (0, 1)).all()):
+            raise UserError(f"{path} holds more than two grey values; make it a mask of 0 and 255")
+    return X, (Y > 0).astype("float32")
+
+
+def numbered(folder, letter):
+    """{number: path} of the files LETTER_number.png in a folder, in numeric order: 2 before 10."""
+    matches = [(re.fullmatch(rf"{letter}_(\d+)\.png", path.name), path) for path in Path(folder).glob("*.png")]
+    return dict(sorted((int(match[1]), path) for match, path in matches if match))
+
+
+def read_images(paths):
+    """Read {number: path} as float32 (n, height, width, 1). Raises `UserError` if one cannot be used."""
+    images = []
+    for path in paths.values():
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            raise UserError(f"{path} is not an image that OpenCV can read; replace or remove it")
+        if images and image.shape != images[0].shape:
+            height, width = images[0].shape
+            raise UserError(f"{path} differs in size from the first image; make it {height} x {width}")
+        images.append(image)
+    return np.stack(images)[..., np.newaxis].astype("float32")
+
+
+def main():
+    import plots  # not above: plots.py writes with this module
+
+    kinds = [(shape, fill) for shape in ("circle", "rectangle") for fill in ("noise", "constant")]
+    drawn = [(f"{shape}, {fill} fill", Settings(shape=shape, fill=fill)) for shape, fill in kinds]
+    named = [(title, *(array[0] for array in create_data(1, settings))) for title, settings in drawn]
+    path = Path(Settings.vis, "data.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plots.samples(named, path)
+    print(f"look at {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""How well a prediction covers its mask, per image, foreground only."""
+
+import numpy as np
+
+THRESHOLD = 0.5
+
+
+def predicted(probabilities):
+    """Foreground pixels, bool, of probabilities in 0..1 of any shape. Not-a-number counts as background."""
+    return probabilities > THRESHOLD
+
+
+def overlap(masks, predictions):
+    """Foreground pixels in both, in the mask, and in the prediction: three float64 (n,)."""
+    masks, predictions = np.asarray(masks) > 0, np.asarray(predictions) > 0
+    pixels = tuple(range(1, masks.ndim))
+    both = (masks & predictions).sum(axis=pixels)
+    return both.astype(float), masks.sum(axis=pixels).astype(float), predictions.sum(axis=pixels).astype(float)
+
+
+def iou(masks, predictions):
+    """Intersection over union (Jaccard index) of each image, float64 (n,) in 0..1.
+
+    masks, predictions: (n, height, width, 1), {0, 1} or bool. Empty against empty scores 1.
+    """
+    both, mask, prediction = overlap(masks, predictions)
+    union = mask + prediction - both
+    return np.where(union == 0, 1.0, both / np.maximum(union, 1))
+
+
+def dice(masks, predictions):
+    """Dice coefficient (F1 score) of each image, float64 (n,) in 0..1; otherwise as `iou`."""
+    both, mask, prediction = overlap(masks, predictions)
+    total = mask + prediction
+    return np.where(total == 0, 1.0, 2 * both / np.maximum(total, 1))
+
+
+def complaint(probabilities):
+    """One sentence on predictions that say nothing, or None if there is nothing to complain about.
+
+    probabilities: (n, height, width, 1).
+    """
+    n = len(probabilities)
+    share = predicted(probabilities).reshape(n, -1).mean(axis=1)
+    if not np.isfinite(probabilities).all():
+        return "The network returns not-a-number: training diverged; try a lower --learning-rate."
+    low, high = probabilities.min(), probabilities.max()
+    if high - low < 0.01:
+        return (f"The prediction is constant: every pixel of every image has probability {low:.3f} to {high:.3f}; "
+                "the network has learned nothing. Try more --steps or another --learning-rate.")
+    # a thousandth is 25 pixels of 160x160, where the smallest circle has 749
+    for kind, count in (("empty", (share < 0.001).sum()), ("all foreground", (share > 0.999).sum())):
+        if count:
+            return f"{count} of {n} predictions are {kind}, or all but a thousandth of their pixels."
+    return None

@@ -1,0 +1,155 @@
+"""The network: a U-Net (Ronneberger, Fischer and Brox 2015, arXiv 1505.04597), as of the 2017 experiment.
+
+Grey values go in, probabilities come out, at any image size. Run as a script, it prints the
+network as a table.
+"""
+
+import contextlib
+import os
+
+
+@contextlib.contextmanager
+def quiet_start():
+    """Keep TensorFlow's start-up notes off the screen; set TF_CPP_MIN_LOG_LEVEL=0 to read them.
+
+    It writes some from C++ before any log level holds, so stderr itself is closed while it starts.
+    """
+    # TensorFlow takes oneDNN's kernels by itself only with AVX-512; with AVX2 they are a fifth faster too.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
+        yield
+        return
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
+with quiet_start():
+    import keras
+
+from keras import layers, ops  # noqa: E402
+
+from settings import Settings, UserError, parse, run_script  # noqa: E402
+
+DOWN = (32, 64, 128, 256, 512)  # filters of each level at width 1, before each pooling
+BOTTOM = 512
+UP = (256, 128, 64, 32, 16)
+FACTOR = 2 ** len(DOWN)  # the pooling halves an image five times, so sides must be multiples of 32
+BATCH_PIXELS = 256 * 1024  # pixels predicted at once: about 10 images of 160x160, 0.3 GB
+
+
+@keras.saving.register_keras_serializable("one_image")
+class PadToMultiple(layers.Layer):
+    """Reflect an image at its bottom and right border until both sides are multiples of `FACTOR`.
+
+    (n, height, width, channels) -> the same with padded height and width. Sides of more than
+    FACTOR / 2 pixels can be padded; a reflection needs that much image.
+    """
+
+    def call(self, images):
+        height, width = ops.shape(images)[1:3]
+        return ops.pad(images, [[0, 0], [0, -height % FACTOR], [0, -width % FACTOR], [0, 0]], mode="reflect")
+
+
+@keras.saving.register_keras_serializable("one_image")
+class CropLike(layers.Layer):
+    """Cut the first input down to the height and width of the second: what `PadToMultiple` added goes."""
+
+    def call(self, inputs):
+        padded, images = inputs
+        height, width = ops.shape(images)[1:3]
+        return padded[:, :height, :width]
+
+    def compute_output_shape(self, input_shapes):
+        padded, images = input_shapes
+        return (*images[:3], padded[3])
+
+
+def double_convolution(x, filters, name):
+    """Two 3x3 ReLU convolutions, which keep height and width."""
+    for number in (1, 2):
+        x = layers.Conv2D(
+            filters, 3, padding="same", activation="relu", kernel_initializer="he_normal",
+            name=f"{name}_convolution_{number}",
+        )(x)
+    return x
+
+
+def build(mean, variance, width=1.0, size=(None, None)):
+    """The U-Net as an uncompiled Keras model: (n, height, width, 1) grey values -> probabilities.
+
+    mean, variance: of the grey values of the training sample; they become the first layer.
+    width: factor on every level's filters. 1 gives 13,360,593 trainable parameters.
+    size: height and width, pixels; only needed to see the sizes within, any size runs without.
+    """
+    def scaled(filters):
+        return max(1, round(filters * width))
+
+    inputs = keras.Input((*size, 1), name="grey_values")
+    x = layers.Normalization(axis=None, mean=mean, variance=variance, name="normalisation")(inputs)
+    x = PadToMultiple(name="pad")(x)
+    across = []
+    for level, filters in enumerate(DOWN, start=1):
+        x = double_convolution(x, scaled(filters), f"down_{level}")
+        across.append(x)
+        x = layers.MaxPooling2D(2, name=f"down_{level}_pool")(x)
+    x = double_convolution(x, scaled(BOTTOM), "bottom")
+    for level, filters in zip(range(len(UP), 0, -1), UP, strict=True):
+        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}_sample")(x)
+        x = layers.Concatenate(name=f"up_{level}_concatenate")([x, across.pop()])
+        x = double_convolution(x, scaled(filters), f"up_{level}")
+    x = layers.Conv2D(1, 1, name="output_convolution")(x)
+    x = CropLike(name="crop")([x, inputs])
+    # The sigmoid comes last, on its own: there TensorFlow's cross-entropy finds the logits, and stays exact.
+    outputs = layers.Activation("sigmoid", name="probability")(x)
+    return keras.Model(inputs, outputs, name="unet")
+
+
+def predict(model, X):
+    """Probabilities, float32 (n, height, width, 1), of images X, grey values of the same shape, in batches."""
+    pixels = X.shape[1] * X.shape[2]
+    batch_size = max(1, BATCH_PIXELS // pixels)
+    return model.predict(X, batch_size=batch_size, verbose=0)
+
+
+def save(model, path):
+    """Save the network alone; the optimiser's state would make the file three times as large."""
+    keras.Model(model.inputs, model.outputs, name=model.name).save(path)
+
+
+def load(path):
+    """The network that `save` saved. Raises `UserError` if there is none or it cannot be read."""
+    if not os.path.isfile(path):
+        raise UserError(f"{path} is missing; run train.py first, or name its folder with --output")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError) as error:
+        raise UserError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); run train.py again") from None
+
+
+def table(model):
+    """The network as lines of text: size, filters and parameters of each level, and the total."""
+    rows = {}
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D):
+            level = layer.name.split("_convolution")[0].replace("_", " ")
+            size = "{} x {}".format(*layer.output.shape[1:3])
+            count = rows[level][2] if level in rows else 0
+            rows[level] = (size, layer.filters, count + layer.count_params())
+    lines = [f"{'level':<8}{'size':>14}{'filters':>10}{'parameters':>14}"]
+    lines += [f"{level:<8}{size:>14}{filters:>10,}{count:>14,}" for level, (size, filters, count) in rows.items()]
+    return [*lines, f"{'total':<8}{model.count_params():>38,}"]
+
+
+def main():
+    settings = Settings(**parse("Print the network as a table.", ("size", "width")))
+    print("\n".join(table(build(0, 1, settings.width, settings.size))))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,192 @@
+"""Every setting of the experiment, once: its default, its unit, its range, and why.
+
+Command-line flags and output/settings.json are made from the dataclass below, so a new
+setting is one new field. Nothing here imports Keras: --help and mistakes answer at once.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend; a script ends with its one sentence and exit status 2."""
+
+
+def setting(default, group, help, *, metavar=None, choices=None, least=None, most=None):
+    """A field of `Settings`: its default, who reads it, one line with its unit, and the values allowed."""
+    metadata = dict(group=group, help=help, metavar=metavar, choices=choices, least=least, most=most)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All settings of a run. Impossible values raise `UserError`, which names the flag and what it allows."""
+
+    # One seed gives everything: training image, validation images, test images, initial weights.
+    seed: int = setting(0, "run", "all random draws follow from this number", least=0, most=2**32 - 1)
+    output: str = setting("output", "run", "folder of the trained network and its records", metavar="FOLDER")
+
+    # The images, as in the 2017 experiment.
+    size: tuple[int, int] = setting(
+        (160, 160), "data", "height and width of an image, pixels", metavar=("H", "W"), least=32, most=8192)
+    shape: str = setting("circle", "data", "what hides in the noise", choices=("circle", "rectangle"))
+    fill: str = setting(
+        "noise", "data", "inside the shape: 'noise' adds a second draw of the noise, 'constant' is the one grey "
+        "value --level", choices=("noise", "constant"))
+    radius: tuple[int, int] = setting(
+        (15, 39), "data", "smallest and largest radius, or half side of a rectangle, pixels",
+        metavar=("LO", "HI"), least=1)
+    # 40 is the mean of the noise 0..79: the fill is as bright as its background, only texture tells it.
+    level: int = setting(40, "data", "grey value of the constant fill", metavar="GREY", least=0, most=255)
+    noise: int = setting(
+        80, "data", "the noise is uniform on the grey values 0 to GREYS-1", metavar="GREYS", least=2, most=256)
+
+    # One sample is the experiment; more are there to compare with.
+    samples: int = setting(1, "training", "images to train on, one a step, in turn", metavar="N", least=1)
+    validation: int = setting(100, "training", "validation images; they never steer", metavar="N", least=1)
+    width: float = setting(
+        1.0, "training", "factor on the filters of every level; 1 is 13,360,593 parameters", metavar="FACTOR",
+        least=1 / 32, most=4)
+    # It generalises within 25 to 50 steps; the others bring the learning rate down to 0.
+    steps: int = setting(100, "training", "optimiser updates, one image each", metavar="N", least=1)
+    loss: str = setting("cross-entropy", "training", "what is minimised", choices=("cross-entropy", "dice"))
+    optimizer: str = setting("adam", "training", "how it is minimised", choices=("adam", "sgd"))
+    learning_rate: float = setting(1e-3, "training", "peak learning rate", metavar="RATE", least=1e-12, most=1e3)
+    schedule: str = setting(
+        "cosine", "training", "'cosine' warms up over --warm-up, then falls to 0 by the last step; 'constant' "
+        "stays at the peak", choices=("cosine", "constant"))
+    # Adam's first updates rest on one or two gradients; at full rate they can switch every ReLU off.
+    warm_up: float = setting(
+        0.2, "training", "share of the steps over which 'cosine' warms up", metavar="SHARE", least=0, most=0.9)
+    clip_norm: float = setting(
+        1.0, "training", "largest norm of the whole gradient, longer ones are scaled down; 0 is no limit",
+        metavar="NORM", least=0, most=1e12)
+    evaluations: int = setting(
+        20, "training", "times the network is scored along the way, evenly spread", metavar="N", least=1)
+    watch: int = setting(
+        5, "training", "validation images scored along the way; all are at the end", metavar="N", least=1)
+
+    vis: str = setting("vis", "test", "folder for the pictures and metrics.csv", metavar="FOLDER")
+    images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            check_value(field, getattr(self, field.name))
+        check_image(self)
+
+
+def as_flag(name, value):
+    """A setting as it is typed: ('learning_rate', 0.1) -> '--learning-rate 0.1', pairs without brackets."""
+    text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return f"--{name.replace('_', '-')} {text}"
+
+
+def check_value(field, value):
+    """Raise `UserError` unless `value` is one of the field's choices, or in its range with every number."""
+    least, most, choices = (field.metadata[key] for key in ("least", "most", "choices"))
+    given = as_flag(field.name, value)
+    if choices and value not in choices:
+        raise UserError(f"{given} is unknown; choose {' or '.join(choices)}")
+    for number in value if isinstance(value, tuple) else (value,):
+        # 'not least <= number' rather than 'number < least' refuses nan too
+        if least is not None and not least <= number:
+            raise UserError(f"{given} is too small; give at least {least:g}")
+        if most is not None and not number <= most:
+            raise UserError(f"{given} is too large; give at most {most:.10g}")
+
+
+def check_image(settings):
+    """Raise `UserError` for an image that cannot be drawn: no room for the shape, or grey values above 255."""
+    low, high = settings.radius
+    radius, size = as_flag("radius", settings.radius), as_flag("size", settings.size)
+    if low > high:
+        raise UserError(f"{radius} runs backwards; give the smaller one first")
+    largest = (min(settings.size) - 1) // 2
+    if high > largest:
+        raise UserError(f"{radius} does not fit into {size}; the largest radius that fits is {largest}")
+    # images are 8-bit, and the brightest pixel of the noise fill is the sum of two draws
+    if settings.fill == "noise" and settings.noise > 128:
+        raise UserError(f"--noise {settings.noise} exceeds 8 bits where two draws add up; give at most 128")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence on stderr, without the usage block, and exit status 2."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; --help lists every flag\n")
+
+
+def parse(description, wanted, *, from_training=False):
+    """The command line as a dict: the value of each setting whose flag was given.
+
+    wanted: groups of settings, or settings by name, that the script takes.
+
+    from_training: the script reads what is not given from output/settings.json; --help then says so.
+    """
+    parser = Parser(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    for field in dataclasses.fields(Settings):
+        metadata, value, pair = field.metadata, field.default, isinstance(field.default, tuple)
+        if metadata["group"] not in wanted and field.name not in wanted:
+            continue
+        inherited = from_training and (metadata["group"] == "data" or field.name == "seed")
+        default = "as trained" if inherited else as_flag(field.name, value).split(" ", 1)[1]
+        parser.add_argument(
+            as_flag(field.name, "").strip(),
+            type=type(value[0] if pair else value),
+            nargs=2 if pair else None,
+            choices=metadata["choices"],
+            metavar=metadata["metavar"] or (None if metadata["choices"] else field.name.upper()),
+            help=f"{metadata['help']} (default: {default})",
+        )
+    given = vars(parser.parse_args())
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def check_folder(path, flag):
+    """Raise `UserError` unless `path` is a folder that can be written to, or can be made. Makes nothing."""
+    path = Path(path).absolute()
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{flag} {path} cannot be a folder because {nearest} is a file; give another {flag}")
+    if not os.access(nearest, os.W_OK):
+        raise UserError(f"{flag} {path} cannot be written because {nearest} is read-only; give another {flag}")
+
+
+def write_settings(settings, record, path):
+    """Write every setting of a training run and the dict `record` (versions, device, ...) as JSON."""
+    values = {field.name: getattr(settings, field.name)
+              for field in dataclasses.fields(settings) if field.metadata["group"] != "test"}
+    Path(path).write_text(json.dumps({"settings": values, **record}, indent=2) + "\n")
+
+
+def read_settings(path):
+    """The `Settings` that `write_settings` wrote. Raises `UserError` if there are none, or they do not fit."""
+    try:
+        values = json.loads(Path(path).read_text())["settings"]
+        return Settings(**{name: tuple(value) if isinstance(value, list) else value
+                           for name, value in values.items()})
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run train.py first, or name its folder with --output") from None
+    except (json.JSONDecodeError, KeyError, TypeError, UserError) as error:
+        raise UserError(f"{path} is not from this version of train.py ({error}); run train.py again") from None
+
+
+def run_script(main):
+    """Call `main` and end as a script should: a `UserError` as one sentence on stderr and exit status 2.
+
+    Errors that are ours keep their traceback. Ctrl-C ends with status 130, as shells expect.
+    """
+    try:
+        main()
+        return
+    except UserError as error:
+        message, status = f"{Path(sys.argv[0]).name}: {error}", 2
+    except KeyboardInterrupt:
+        message, status = "\ninterrupted", 130
+    print(message, file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,223 @@
+"""Train a U-Net of 13 million parameters on ONE image, noise with a circle in it.
+
+It should memorise the image. Watch what it does with images it never saw.
+"""
+
+import csv
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+import metrics
+from data import create_data, write_data
+from settings import Settings, check_folder, parse, run_script, write_settings
+
+# Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
+
+STARTED = time.perf_counter()
+# The moments that progress.png shows, as shares of the steps: the circle appears early.
+MOMENTS = (0, 0.1, 0.2, 0.3, 0.5, 1)
+
+
+class Run(NamedTuple):
+    """A finished training. Images, masks and probabilities are float32 (n, height, width, 1)."""
+
+    model: object  # the trained Keras model
+    train: tuple  # X, Y of the training samples
+    validation: tuple  # X, Y of the validation samples
+    probabilities: np.ndarray  # of the validation samples, at the end
+    history: list  # rows of history.csv, as dicts
+    moments: dict  # {step: probabilities of the first training and the first two validation samples}
+
+
+def train(settings, report=lambda step, row: None):
+    """Fit the network to the training samples, one a step in turn, and score it along the way.
+
+    After every step `report(step, row)` is told the step and the latest row of the history.
+    Validation images are only looked at; nothing here depends on their scores. Returns a `Run`.
+    """
+    import model as network  # first: it starts Keras quietly
+    import keras
+
+    X, Y = create_data(settings.samples, settings, "train")
+    X_val, Y_val = create_data(settings.validation, settings, "validation")
+
+    keras.utils.set_random_seed(settings.seed)
+    model = network.build(float(X.mean()), float(X.var()), settings.width)
+    model.compile(make_optimizer(settings), make_loss(settings))
+    model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
+
+    history, moments = [], {}
+    started = time.perf_counter()
+    for step in range(settings.steps + 1):
+        if step > 0:  # step 0 is the untrained network
+            sample = slice((step - 1) % settings.samples, (step - 1) % settings.samples + 1)
+            model.train_on_batch(X[sample], Y[sample])
+        if step in evaluation_steps(settings):
+            seen = slice(settings.watch)
+            unseen = slice(None if step == settings.steps else settings.watch)
+            row, P, P_val = evaluate(model, (X[seen], Y[seen]), (X_val[unseen], Y_val[unseen]))
+            history.append({"step": step, "seconds": round(time.perf_counter() - started, 2), **row})
+            if step in moment_steps(settings):
+                moments[step] = np.concatenate([P[:1], P_val[:2]])
+        report(step, history[-1])
+    return Run(model, (X, Y), (X_val, Y_val), P_val, history, moments)
+
+
+def make_loss(settings):
+    """The loss of the settings, averaged over pixels (cross-entropy) or over images (Dice)."""
+    import keras
+
+    if settings.loss == "dice":
+        return keras.losses.Dice(axis=(1, 2, 3))  # of each image by itself, over all its pixels
+    return keras.losses.BinaryCrossentropy()
+
+
+def make_optimizer(settings):
+    """The optimiser of the settings, with its learning rate schedule and clipping."""
+    import keras
+
+    rate = settings.learning_rate
+    warm_up = round(settings.warm_up * settings.steps)
+    if settings.schedule == "cosine":
+        # starts at one warm-up step's worth, not at 0, where the first update would change nothing
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate / max(1, warm_up), settings.steps - warm_up, warmup_target=rate, warmup_steps=max(1, warm_up))
+    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[settings.optimizer]
+    return optimizer(rate, global_clipnorm=settings.clip_norm or None)
+
+
+def evaluation_steps(settings):
+    """The steps after which the network is scored: evenly spread, with the first (0) and the last."""
+    return sorted({round(share * settings.steps) for share in np.linspace(0, 1, settings.evaluations + 1)})
+
+
+def moment_steps(settings):
+    """The evaluation steps that progress.png shows: those nearest to MOMENTS."""
+    return {min(evaluation_steps(settings), key=lambda step: abs(step - share * settings.steps))
+            for share in MOMENTS}
+
+
+def evaluate(model, train, validation):
+    """Score training and validation samples, both (X, Y), by the same weights.
+
+    Returns a dict of the history's columns, and the probabilities of both.
+    """
+    import keras
+
+    import model as network
+
+    P = network.predict(model, np.concatenate([train[0], validation[0]]))
+    P, P_val = P[: len(train[0])], P[len(train[0]) :]
+    val_iou = metrics.iou(validation[1], metrics.predicted(P_val))
+    row = {
+        "loss": float(keras.ops.convert_to_numpy(model.loss(train[1], P))),
+        "train_iou": metrics.iou(train[1], metrics.predicted(P)).mean(),
+        "val_iou_mean": val_iou.mean(),
+        "val_iou_min": val_iou.min(),
+        "val_dice_mean": metrics.dice(validation[1], metrics.predicted(P_val)).mean(),
+        "val_images": len(val_iou),
+    }
+    return row, P, P_val
+
+
+class Screen:
+    """What one sees while it trains: a bar in a terminal, a plain line at each of the moments in a file."""
+
+    def __init__(self, settings):
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self.moments = moment_steps(settings)
+        self.terminal = sys.stdout.isatty()
+        # refreshed by hand: a thread of its own would compete with the training
+        self.bar = Progress(TextColumn("step {task.completed}/{task.total}"), BarColumn(16), TimeElapsedColumn(),
+                            TextColumn("{task.description}"), auto_refresh=False, disable=not self.terminal)
+        self.task = self.bar.add_task("starting", total=settings.steps)
+
+    def __enter__(self):
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_):
+        self.bar.stop()
+
+    def __call__(self, step, row):
+        scores = f"loss {row['loss']:.4f}  IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f}"
+        self.bar.update(self.task, completed=step, description=scores, refresh=True)
+        if not self.terminal and row["step"] == step and step in self.moments:
+            print(f"step {step:>5}  {row['seconds']:7.1f} s  {scores}", flush=True)
+
+
+def save(run, settings, record):
+    """Write a run into the output folder: data, network, settings, history, pictures."""
+    import model as network
+    import plots
+
+    folder = Path(settings.output)
+    write_data(*run.train, folder / "train")
+    write_data(*run.validation, folder / "val")
+    network.save(run.model, folder / "model.keras")
+    write_settings(settings, record, folder / "settings.json")
+    with open(folder / "history.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, run.history[0])
+        writer.writeheader()
+        writer.writerows(run.history)
+    plots.curves(run.history, folder / "curves.png")
+    X, Y = (np.concatenate([train[:1], val[:2]]) for train, val in zip(run.train, run.validation, strict=True))
+    plots.progress(X, Y, run.moments, folder / "progress.png")
+
+
+def describe_machine():
+    """Where a run took place: device, versions, and the commit of this repository (None outside git)."""
+    import keras
+
+    backend = sys.modules[keras.backend.backend()]
+    accelerators = [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
+    git = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+                         cwd=Path(__file__).parent, capture_output=True, text=True)
+    return {
+        "device": ", ".join(accelerators) or f"CPU, {os.cpu_count()} cores",
+        "versions": {"python": platform.python_version(), keras.backend.backend(): backend.__version__,
+                     "keras": keras.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
+        "commit": git.stdout.strip() or None,
+    }
+
+
+def summary(run, settings, record):
+    """The closing lines: what was trained where, how well it does, and what to run next."""
+    last, val_iou = run.history[-1], metrics.iou(run.validation[1], metrics.predicted(run.probabilities))
+    lines = [
+        f"U-Net with {run.model.count_params():,} parameters, {settings.samples} training "
+        f"image{'s' if settings.samples > 1 else ''}, {settings.steps} steps",
+        f"device          {record['device']}: training {last['seconds']:.0f} s, "
+        f"{time.perf_counter() - STARTED:.0f} s in all",
+        f"train IoU       {last['train_iou']:.3f}",
+        f"validation IoU  {last['val_iou_mean']:.3f} mean, {last['val_iou_min']:.3f} worst "
+        f"(X_{val_iou.argmin() + 1}.png) of {len(val_iou)} images it never saw",
+    ]
+    complaint = metrics.complaint(run.probabilities)
+    next_command = "python test.py" + (f" --output {settings.output}" if settings.output != Settings.output else "")
+    return [*lines, *([complaint] if complaint else []),
+            f"look at {Path(settings.output) / 'progress.png'}, then run: {next_command}"]
+
+
+def main():
+    settings = Settings(**parse(__doc__, ("run", "data", "training")))
+    for folder in ("", "train", "val"):
+        check_folder(Path(settings.output, folder), "--output")
+    with Screen(settings) as screen:
+        run = train(settings, screen)
+    record = describe_machine()
+    save(run, settings, record)
+    print("\n".join(summary(run, settings, record)))
+
+
+if __name__ == "__main__":
+    run_script(main)
