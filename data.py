@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from settings import Settings, UserError
+from settings import SMALLEST_SIDE, Settings, UserError
 
 # Each purpose draws from a random stream of its own: no validation image can equal a training image.
 STREAMS = ("train", "validation", "test")
@@ -131,6 +131,8 @@ def read_images(paths):
         if images and image.shape != images[0].shape:
             height, width = images[0].shape
             raise UserError(f"{path} differs in size from the first image; make it {height} x {width}")
+        if min(image.shape) < SMALLEST_SIDE:
+            raise UserError(f"{path} is too small; give images of at least {SMALLEST_SIDE} pixels a side")
         images.append(image)
     return np.stack(images)[..., np.newaxis].astype("float32")
 

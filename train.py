@@ -77,7 +77,7 @@ def make_loss(settings):
 
     if settings.loss == "dice":
         return keras.losses.Dice(axis=(1, 2, 3))  # of each image by itself, over all its pixels
-    return keras.losses.BinaryCrossentropy()
+    return keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
 
 
 def make_optimizer(settings):

@@ -1,0 +1,139 @@
+"""The data: values, shapes inside the image, random streams, and files that give back what was written."""
+
+import cv2
+import numpy as np
+import pytest
+
+from data import STREAMS, create_data, load_data, write_png
+from settings import Settings, UserError
+
+
+def boxes(Y):
+    """Top, bottom, left, right of each mask's foreground, integer (n, 4)."""
+    spans = []
+    for mask in Y[..., 0]:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        spans.append((rows[0], rows[-1], columns[0], columns[-1]))
+    return np.array(spans)
+
+
+@pytest.mark.parametrize("shape", ["circle", "rectangle"])
+@pytest.mark.parametrize("size", [(160, 160), (33, 100)])
+def test_arrays_are_as_documented(shape, size):
+    X, Y = create_data(5, Settings(shape=shape, size=size, radius=(5, 16)))
+    assert X.shape == Y.shape == (5, *size, 1)
+    assert X.dtype == Y.dtype == np.float32
+    assert set(np.unique(Y)) == {0, 1}
+    assert np.array_equal(X, np.round(X))
+
+
+def test_noise_fill_adds_a_second_draw():
+    X, Y = create_data(50)
+    background, inside = X[Y == 0], X[Y == 1]
+    assert (background.min(), background.max()) == (0, 79)
+    assert background.mean() == pytest.approx(39.5, abs=0.2)
+    assert inside.max() <= 158
+    assert inside.mean() == pytest.approx(79, abs=0.5)
+    # the sum of two independent uniform draws has twice the variance of one; doubling a draw would have 4 times
+    assert inside.var() / background.var() == pytest.approx(2, abs=0.05)
+
+
+def test_constant_fill_is_one_grey_value():
+    X, Y = create_data(20, Settings(fill="constant", level=55, noise=30))
+    assert np.unique(X[Y == 1]) == [55]
+    assert (X[Y == 0].min(), X[Y == 0].max()) == (0, 29)
+
+
+@pytest.mark.parametrize("shape", ["circle", "rectangle"])
+def test_radius_covers_its_range_and_the_whole_shape_fits(shape):
+    _, Y = create_data(400, Settings(shape=shape, size=(40, 48), radius=(4, 8)))
+    top, bottom, left, right = boxes(Y).T
+    heights, widths = bottom - top + 1, right - left + 1
+    # cut off by a border, a shape would span an even number of pixels or too few
+    assert set(heights) == set(widths) == {9, 11, 13, 15, 17}
+    assert (heights == widths).all() == (shape == "circle")
+    # every place is used, up to all four borders
+    assert (top.min(), bottom.max(), left.min(), right.max()) == (0, 39, 0, 47)
+
+
+def test_circle_has_the_area_of_a_circle():
+    _, Y = create_data(20, Settings(radius=(30, 30)))
+    assert Y.sum(axis=(1, 2, 3)) == pytest.approx(np.pi * 30.5**2, rel=0.01)
+
+
+def test_rectangle_fills_its_bounding_box():
+    _, Y = create_data(20, Settings(shape="rectangle"))
+    top, bottom, left, right = boxes(Y).T
+    assert np.array_equal(Y.sum(axis=(1, 2, 3)), (bottom - top + 1) * (right - left + 1))
+
+
+def test_seed_decides_everything_and_streams_differ():
+    images = [create_data(3, Settings(seed=seed), stream)[0] for seed in (0, 1) for stream in STREAMS]
+    for first in range(len(images)):
+        for second in range(first):
+            assert not any(np.array_equal(a, b) for a in images[first] for b in images[second])
+    assert np.array_equal(images[0], create_data(3, Settings(seed=0), "train")[0])
+
+
+def test_more_samples_begin_with_the_same_samples():
+    few, many = create_data(2), create_data(5)
+    assert np.array_equal(few[0], many[0][:2])
+    assert np.array_equal(few[1], many[1][:2])
+
+
+@pytest.mark.parametrize("fill", ["noise", "constant"])
+def test_written_data_is_read_back_exactly(tmp_path, fill):
+    X, Y = create_data(12, Settings(fill=fill), folder=tmp_path / "new" / "folder")
+    X_read, Y_read = load_data(tmp_path / "new" / "folder")
+    for written, read in ((X, X_read), (Y, Y_read)):
+        assert read.dtype == written.dtype
+        assert np.array_equal(read, written)  # 12 samples: numeric order, not 1, 10, 11, 12, 2
+    assert set(np.unique(cv2.imread(str(tmp_path / "new/folder/Y_1.png"), cv2.IMREAD_UNCHANGED))) == {0, 255}
+
+
+def test_a_smaller_set_replaces_a_larger_one(tmp_path):
+    create_data(5, folder=tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    create_data(2, folder=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["X_1.png", "X_2.png", "Y_1.png", "Y_2.png", "notes.txt"]
+
+
+def test_a_failed_write_is_not_silent(tmp_path):
+    with pytest.raises(OSError, match=r"X_1\.png"):
+        write_png(tmp_path / "missing" / "X_1.png", np.zeros((40, 40)))
+
+
+def test_own_images_load_without_masks_and_with_masks_of_ones(tmp_path):
+    image = np.full((40, 50, 3), 200, "uint8")
+    cv2.imwrite(str(tmp_path / "X_7.png"), image)
+    X, Y = load_data(tmp_path)
+    assert X.shape == (1, 40, 50, 1)
+    assert (X == 200).all()
+    assert Y is None
+    cv2.imwrite(str(tmp_path / "Y_7.png"), np.eye(40, 50, dtype="uint8"))
+    assert load_data(tmp_path)[1].sum() == 40
+
+
+@pytest.mark.parametrize(("files", "message"), [
+    ({}, "holds no images"),
+    ({"X_1.png": (40, 40), "X_2.png": (40, 41)}, r"X_2\.png differs in size"),
+    ({"X_1.png": (40, 40), "Y_1.png": (40, 41)}, "differ in size"),
+    ({"X_1.png": (40, 40), "X_2.png": (40, 40), "Y_1.png": (40, 40)}, r"Y_2\.png"),
+    ({"X_1.png": (40, 31)}, r"X_1\.png is too small"),
+    ({"X_1.png": None}, r"X_1\.png is not an image"),
+])
+def test_a_folder_that_is_no_data_set_is_refused_by_name(tmp_path, files, message):
+    for name, shape in files.items():
+        if shape is None:
+            (tmp_path / name).write_text("not a picture")
+        else:
+            cv2.imwrite(str(tmp_path / name), np.zeros(shape, "uint8"))
+    with pytest.raises(UserError, match=message):
+        load_data(tmp_path)
+
+
+def test_a_grey_mask_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "X_1.png"), np.zeros((40, 40), "uint8"))
+    cv2.imwrite(str(tmp_path / "Y_1.png"), np.full((40, 40), 128, "uint8"))
+    with pytest.raises(UserError, match=r"Y_1\.png holds more than two grey values"):
+        load_data(tmp_path)

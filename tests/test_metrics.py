@@ -1,0 +1,57 @@
+"""Scores on masks whose scores are known, and words for predictions that say nothing."""
+
+import numpy as np
+import pytest
+
+from baselines import blur_otsu
+from data import create_data
+from metrics import complaint, dice, iou, predicted
+from settings import Settings
+
+
+def masks(*rows):
+    """One-row masks, (n, 1, width, 1), from strings of 0 and 1."""
+    return np.array([[int(pixel) for pixel in row] for row in rows], "float32")[:, np.newaxis, :, np.newaxis]
+
+
+@pytest.mark.parametrize(("mask", "prediction", "expected_iou", "expected_dice"), [
+    ("1100", "1100", 1, 1),
+    ("1100", "0110", 1 / 3, 1 / 2),
+    ("1100", "0011", 0, 0),
+    ("1110", "1000", 1 / 3, 1 / 2),
+    ("0000", "0000", 1, 1),  # nothing there, nothing found
+    ("0000", "0001", 0, 0),  # nothing there, something found
+    ("0001", "0000", 0, 0),
+])
+def test_known_masks(mask, prediction, expected_iou, expected_dice):
+    assert iou(masks(mask), masks(prediction)) == pytest.approx([expected_iou])
+    assert dice(masks(mask), masks(prediction)) == pytest.approx([expected_dice])
+
+
+def test_scores_are_per_image():
+    Y, P = masks("1100", "0000", "1111"), masks("1000", "0000", "0000")
+    assert iou(Y, P) == pytest.approx([0.5, 1, 0])
+    assert dice(Y, P) == pytest.approx([2 / 3, 1, 0])
+
+
+def test_the_threshold_is_one_half():
+    assert predicted(np.array([0.0, 0.49, 0.51, 1.0, np.nan])).tolist() == [False, False, True, True, False]
+
+
+def test_complaints_name_constant_empty_full_and_diverged_predictions():
+    probabilities = np.zeros((3, 40, 40, 1))
+    probabilities[:, 10:20, 10:20] = 1
+    assert complaint(probabilities) is None
+    assert "not-a-number" in complaint(probabilities * np.nan)
+    assert "constant" in complaint(np.full((3, 40, 40, 1), 0.4))
+    probabilities[1] = 0.2
+    assert complaint(probabilities).startswith("1 of 3 predictions are empty")
+    probabilities[1] = 0.9
+    assert complaint(probabilities).startswith("1 of 3 predictions are all foreground")
+
+
+def test_blur_and_otsu_find_a_brighter_circle_and_not_a_texture():
+    X, Y = create_data(20)
+    assert iou(Y, blur_otsu(X)).mean() > 0.95
+    X, Y = create_data(20, Settings(fill="constant"))
+    assert iou(Y, blur_otsu(X)).mean() < 0.4

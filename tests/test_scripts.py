@@ -1,0 +1,198 @@
+"""The scripts, run as a person runs them: what they print, what they leave, and what a mistake costs."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import model as network
+from data import create_data, load_data
+from settings import Settings
+
+REPOSITORY = Path(__file__).parent.parent
+# An eighth of the filters needs ten times the rate; it learns the circle in a few seconds.
+NARROW = ["--width", "0.125", "--learning-rate", "0.01", "--steps", "100", "--seed", "1", "--validation", "20"]
+BRIEF = ["--width", "0.125", "--steps", "3", "--validation", "3", "--size", "50", "60", "--radius", "8", "12"]
+
+
+def run(folder, script, *flags):
+    """Run a script in `folder`; returns the finished process with its output as text."""
+    return subprocess.run([sys.executable, REPOSITORY / script, *flags], cwd=folder, capture_output=True, text=True)
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder in which train.py has run on the narrow network, and the finished process."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = run(folder, "train.py", *NARROW)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+@pytest.fixture(scope="module")
+def tested(trained):
+    """The same folder after test.py, and the finished process."""
+    folder, _ = trained
+    done = run(folder, "test.py", "--images", "30")
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_training_leaves_everything(trained):
+    output = trained[0] / "output"
+    assert {path.name for path in output.iterdir()} == {
+        "train", "val", "model.keras", "settings.json", "history.csv", "curves.png", "progress.png"}
+    X, Y = load_data(output / "train")
+    assert np.array_equal(X, create_data(1, Settings(seed=1))[0])
+    assert X.shape == Y.shape == (1, 160, 160, 1)
+    assert len(load_data(output / "val")[0]) == 20
+    for picture in ("curves.png", "progress.png"):
+        assert min(cv2.imread(str(output / picture)).shape[:2]) > 400
+    record = json.loads((output / "settings.json").read_text())
+    assert record["settings"]["width"] == 0.125
+    assert {"device", "versions", "commit"} < record.keys()
+
+
+def test_history_counts_steps_and_ends_with_all_validation_images(trained):
+    rows = read_csv(trained[0] / "output" / "history.csv")
+    assert list(rows[0])[:7] == ["step", "seconds", "loss", "train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean"]
+    assert [int(row["step"]) for row in rows] == list(range(0, 101, 5))
+    assert [int(row["val_images"]) for row in rows] == [5] * 20 + [20]
+    seconds = [float(row["seconds"]) for row in rows]
+    assert seconds == sorted(seconds)
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_training_on_one_image_generalises(trained, tested):
+    last = read_csv(trained[0] / "output" / "history.csv")[-1]
+    assert float(last["train_iou"]) > 0.85
+    assert float(last["val_iou_mean"]) > 0.8
+    fresh = [float(row["network_iou"]) for row in read_csv(tested[0] / "vis" / "metrics.csv")]
+    assert np.mean(fresh) > 0.8
+
+
+def test_screens_are_clean_and_say_what_came_out(trained, tested):
+    for _, done in (trained, tested):
+        assert done.stderr == ""
+        assert "\r" not in done.stdout
+        assert "\x1b" not in done.stdout
+    train_lines, test_lines = trained[1].stdout.splitlines(), tested[1].stdout.splitlines()
+    assert len(train_lines) <= 12
+    assert "209,231 parameters" in trained[1].stdout
+    assert re.search(r"validation IoU +0\.\d{3} mean, 0\.\d{3} worst \(X_\d+\.png\)", trained[1].stdout)
+    assert "python test.py" in train_lines[-1]
+    for method in ("network", "blur + Otsu"):
+        assert any(re.match(rf"{re.escape(method)} +0\.\d+ .*\(test_\d+\.png\)", line) for line in test_lines)
+
+
+def test_testing_draws_every_image_and_scores_it(tested):
+    vis = tested[0] / "vis"
+    rows = read_csv(vis / "metrics.csv")
+    assert [row["image"] for row in rows] == [f"test_{number}.png" for number in range(1, 31)]
+    assert {path.name for path in vis.iterdir()} == {row["image"] for row in rows} | {"overview.png", "metrics.csv"}
+    for row in rows:
+        overlap = float(row["network_iou"])
+        assert float(row["network_dice"]) == pytest.approx(2 * overlap / (1 + overlap), abs=1e-5)
+    # the noise image stands in the picture as it is, three times enlarged
+    picture = cv2.imread(str(vis / "test_2.png"), cv2.IMREAD_GRAYSCALE)
+    image = create_data(2, Settings(seed=1), "test")[0][1, ..., 0]
+    assert np.array_equal(picture[73 : 73 + 480 : 3, 17 : 17 + 480 : 3], image)
+
+
+def test_another_distribution_can_be_tested_and_replaces_the_pictures(tested):
+    other = tested[0] / "other"
+    other.mkdir()
+    for name in ("test_7.png", "mine.png"):
+        (other / name).write_text("of an earlier test")
+    done = run(tested[0], "test.py", "--images", "2", "--shape", "rectangle", "--size", "200", "333", "--vis", "other")
+    assert done.returncode == 0, done.stderr
+    assert "2 fresh images of 200 x 333: rectangle, noise fill" in done.stdout
+    assert {path.name for path in other.iterdir()} == {
+        "test_1.png", "test_2.png", "overview.png", "metrics.csv", "mine.png"}
+
+
+def test_one_seed_gives_the_same_bytes_and_the_same_weights(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    # at the same time, so that neither has the machine for itself
+    processes = [subprocess.Popen([sys.executable, REPOSITORY / "train.py", *BRIEF, "--output", folder],
+                                  stdout=subprocess.DEVNULL) for folder in (first, second)]
+    assert [process.wait() for process in processes] == [0, 0]
+    pictures = sorted(path.relative_to(first) for path in first.rglob("*.png"))
+    assert len(pictures) == 2 * 1 + 2 * 3 + 2
+    for picture in pictures:
+        assert (first / picture).read_bytes() == (second / picture).read_bytes(), picture
+    histories = [[{**row, "seconds": None} for row in read_csv(folder / "history.csv")] for folder in (first, second)]
+    assert histories[0] == histories[1]
+    weights = [network.load(folder / "model.keras").get_weights() for folder in (first, second)]
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_the_recipe_of_2017_and_several_samples_train(tmp_path):
+    recipe = ["--loss", "dice", "--optimizer", "sgd", "--schedule", "constant", "--clip-norm", "0"]
+    done = run(tmp_path, "train.py", *BRIEF, *recipe, "--samples", "2")
+    assert done.returncode == 0, done.stderr
+    assert "2 training images, 3 steps" in done.stdout
+    assert len(load_data(tmp_path / "output" / "train")[0]) == 2
+    # soft Dice loss lies in 0..1 and says what Dice says, unlike cross-entropy
+    assert 0 < float(read_csv(tmp_path / "output" / "history.csv")[-1]["loss"]) < 1
+
+
+@pytest.mark.parametrize("line", [
+    "train.py --stepz 3",
+    "train.py --radius 200 300",
+    "train.py --size 10 10",
+    "train.py --steps 0",
+    "train.py --output file",
+    "train.py --output file/below",
+    "test.py",
+    "test.py --output empty",
+    "test.py --output kept --vis file",
+    "test.py --output kept --radius 100 100",
+    "model.py --width -1",
+])
+def test_a_mistake_is_one_sentence_and_nothing_is_changed(tmp_path, line):
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "settings.json").write_text('{"settings": {}}')
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    script, *flags = line.split()
+    done = run(tmp_path, script, *flags)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"{script}: ")
+    assert done.stderr.count("\n") == 1
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_data_and_model_show_themselves(tmp_path):
+    done = run(tmp_path, "data.py")
+    assert done.returncode == 0, done.stderr
+    assert min(cv2.imread(str(tmp_path / "vis" / "data.png")).shape[:2]) > 400
+    done = run(tmp_path, "model.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].split() == ["total", "13,360,593"]
+
+
+def test_help_does_not_wait_for_tensorflow():
+    script = """
+import contextlib, runpy, sys
+sys.argv = ["train.py", "--help"]
+with contextlib.suppress(SystemExit):
+    runpy.run_path("train.py", run_name="__main__")
+sys.exit("keras" in sys.modules or "tensorflow" in sys.modules)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    assert subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, env=environment).returncode == 0
