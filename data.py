@@ -142,7 +142,7 @@ def main():
 
     kinds = [(shape, fill) for shape in ("circle", "rectangle") for fill in ("noise", "constant")]
     drawn = [(f"{shape}, {fill} fill", Settings(shape=shape, fill=fill)) for shape, fill in kinds]
-    named = [(title, *(array[0] for array in create_data(1, settings))) for title, settings in drawn]
+    named = [(title, *(array[-1] for array in create_data(4, settings))) for title, settings in drawn]
     path = Path(Settings.vis, "data.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     plots.samples(named, path)

@@ -57,9 +57,9 @@ class Settings:
     # It generalises within 20 to 40 steps; the others bring the learning rate down to 0.
     steps: int = setting(80, "training", "optimiser updates, one image each", metavar="N", least=1)
     loss: str = setting("cross-entropy", "training", "what is minimised", choices=("cross-entropy", "dice"))
-    # Targets of 0.05 and 0.95 leave nothing to gain from more and more certainty, which is where it memorises.
+    # Targets a little inside 0 and 1 leave nothing to gain from ever more certainty, which is where it memorises.
     label_smoothing: float = setting(
-        0.1, "training", "how far cross-entropy draws the mask's 0 and 1 together", metavar="SHARE", least=0, most=0.9)
+        0.05, "training", "how far cross-entropy draws the mask's 0 and 1 together", metavar="SHARE", least=0, most=0.9)
     optimizer: str = setting("adam", "training", "how it is minimised", choices=("adam", "sgd"))
     learning_rate: float = setting(1e-3, "training", "peak learning rate", metavar="RATE", least=1e-12, most=1e3)
     schedule: str = setting(
@@ -73,7 +73,7 @@ class Settings:
         0.1, "training", "largest norm of the whole gradient, longer ones are scaled down; 0 is no limit",
         metavar="NORM", least=0, most=1e12)
     evaluations: int = setting(
-        20, "training", "times the network is scored along the way, evenly spread", metavar="N", least=1)
+        16, "training", "times the network is scored along the way, evenly spread", metavar="N", least=1)
     watch: int = setting(
         5, "training", "validation images scored along the way; all are at the end", metavar="N", least=1)
 
