@@ -75,7 +75,7 @@ class Settings:
     evaluations: int = setting(
         16, "training", "times the network is scored along the way, evenly spread", metavar="N", least=1)
     watch: int = setting(
-        5, "training", "validation images scored along the way; all are at the end", metavar="N", least=1)
+        3, "training", "validation images scored along the way; all are at the end", metavar="N", least=1)
 
     vis: str = setting("vis", "test", "folder for the pictures and metrics.csv", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)

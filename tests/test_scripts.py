@@ -68,8 +68,8 @@ def test_training_leaves_everything(trained):
 def test_history_counts_steps_and_ends_with_all_validation_images(trained):
     rows = read_csv(trained[0] / "output" / "history.csv")
     assert list(rows[0])[:7] == ["step", "seconds", "loss", "train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean"]
-    assert [int(row["step"]) for row in rows] == list(range(0, 101, 5))
-    assert [int(row["val_images"]) for row in rows] == [5] * 20 + [20]
+    assert [int(row["step"]) for row in rows] == [round(step * 100 / 16) for step in range(17)]
+    assert [int(row["val_images"]) for row in rows] == [3] * 16 + [20]
     seconds = [float(row["seconds"]) for row in rows]
     assert seconds == sorted(seconds)
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
