@@ -52,7 +52,8 @@ def curves(history, path):
 def progress(X, Y, moments, path):
     """A strip: the training image and validation images, and the network's probability over the training.
 
-    X: grey values, Y: masks, (3, height, width, 1); moments: {step: probabilities, same shape}.
+    X: grey values, Y: masks, (n, height, width, 1), the training image first;
+    moments: {step: probabilities of the same shape}.
     """
     names = ["trained on this", *["never seen"] * (len(X) - 1)]
     columns = len(moments) + 2

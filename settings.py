@@ -73,7 +73,7 @@ class Settings:
         0.1, "training", "largest norm of the whole gradient, longer ones are scaled down; 0 is no limit",
         metavar="NORM", least=0, most=1e12)
     evaluations: int = setting(
-        16, "training", "times the network is scored along the way, evenly spread", metavar="N", least=1)
+        12, "training", "times the network is scored after step 0, denser early than late", metavar="N", least=1)
     watch: int = setting(
         3, "training", "validation images scored along the way; all are at the end", metavar="N", least=1)
 

@@ -34,7 +34,7 @@ class Run(NamedTuple):
     validation: tuple  # X, Y of the validation samples
     probabilities: np.ndarray  # of the validation samples, at the end
     history: list  # rows of history.csv, as dicts
-    moments: dict  # {step: probabilities of the first training and the first two validation samples}
+    moments: dict  # {step: probabilities of the first training and the first one or two validation samples}
 
 
 def train(settings, report=lambda step, row: None):
@@ -55,18 +55,19 @@ def train(settings, report=lambda step, row: None):
     model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
 
     history, moments = [], {}
+    evaluate_at, show_at = evaluation_steps(settings), moment_steps(settings)
     started = time.perf_counter()
     for step in range(settings.steps + 1):
         if step > 0:  # step 0 is the untrained network
             sample = slice((step - 1) % settings.samples, (step - 1) % settings.samples + 1)
             model.train_on_batch(X[sample], Y[sample])
-        if step in evaluation_steps(settings):
+        if step in evaluate_at:
             seen = slice(settings.watch)
             unseen = slice(None if step == settings.steps else settings.watch)
             row, P, P_val = evaluate(model, (X[seen], Y[seen]), (X_val[unseen], Y_val[unseen]))
             history.append({"step": step, "seconds": round(time.perf_counter() - started, 2), **row})
-            if step in moment_steps(settings):
-                moments[step] = np.concatenate([P[:1], P_val[:2]])
+            if step in show_at:
+                moments[step] = np.concatenate([P[:1], P_val[: min(2, settings.watch)]])
         report(step, history[-1])
     return Run(model, (X, Y), (X_val, Y_val), P_val, history, moments)
 
@@ -95,8 +96,8 @@ def make_optimizer(settings):
 
 
 def evaluation_steps(settings):
-    """The steps after which the network is scored: evenly spread, with the first (0) and the last."""
-    return sorted({round(share * settings.steps) for share in np.linspace(0, 1, settings.evaluations + 1)})
+    """The steps after which the network is scored, from 0 to the last: denser early, where it learns to generalise."""
+    return sorted({round(share**2 * settings.steps) for share in np.linspace(0, 1, settings.evaluations + 1)})
 
 
 def moment_steps(settings):
@@ -170,7 +171,8 @@ def save(run, settings, record):
         writer.writeheader()
         writer.writerows(run.history)
     plots.curves(run.history, folder / "curves.png")
-    X, Y = (np.concatenate([train[:1], val[:2]]) for train, val in zip(run.train, run.validation, strict=True))
+    unseen = len(run.moments[0]) - 1
+    X, Y = (np.concatenate([train[:1], val[:unseen]]) for train, val in zip(run.train, run.validation, strict=True))
     plots.progress(X, Y, run.moments, folder / "progress.png")
 
 
