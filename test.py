@@ -47,9 +47,10 @@ def save(X, Y, predictions, scores, folder):
         plots.test_picture(image, mask, prediction, title, folder / f"test_{number}.png")
     title = f"{len(X)} images it never saw, worst to best; IoU {drawn['iou'].mean():.3f} mean"
     plots.overview(Y, predictions, drawn["iou"], title, folder / "overview.png")
-    columns = {f"{method}_{name}": values for method, of in scores.items() for name, values in of.items()}
-    with open(folder / "metrics.csv", "w", newline="") as file:
-        writer = csv.writer(file)
+    columns = {f"{method.replace(' + ', '_').lower()}_{name}": values
+               for method, of in scores.items() for name, values in of.items()}  # blur_otsu_iou
+    with open(folder / "metrics.csv", "w", newline="\n") as file:
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", *columns])
         writer.writerows([f"test_{number}.png", *(f"{value:.6f}" for value in row)]
                          for number, row in enumerate(zip(*columns.values(), strict=True), start=1))

@@ -23,7 +23,7 @@ from settings import Settings, check_folder, parse, run_script, write_settings
 
 STARTED = time.perf_counter()
 # The moments that progress.png shows, as shares of the steps: the circle appears early.
-MOMENTS = (0, 0.1, 0.2, 0.3, 0.5, 1)
+MOMENTS = (0, 0.06, 0.11, 0.17, 0.34, 1)
 
 
 class Run(NamedTuple):
@@ -166,8 +166,8 @@ def save(run, settings, record):
     write_data(*run.validation, folder / "val")
     network.save(run.model, folder / "model.keras")
     write_settings(settings, record, folder / "settings.json")
-    with open(folder / "history.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, run.history[0])
+    with open(folder / "history.csv", "w", newline="\n") as file:
+        writer = csv.DictWriter(file, run.history[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(run.history)
     plots.curves(run.history, folder / "curves.png")
