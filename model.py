@@ -70,6 +70,10 @@ class PadToMultiple(layers.Layer):
         height, width = ops.shape(images)[1:3]
         return ops.pad(images, [[0, 0], [0, -height % FACTOR], [0, -width % FACTOR], [0, 0]], mode="reflect")
 
+    def compute_output_shape(self, input_shape):
+        n, *sides, channels = input_shape
+        return (n, *(side and side + -side % FACTOR for side in sides), channels)  # an unknown side stays None
+
 
 @keras.saving.register_keras_serializable("one_image")
 class CropLike(layers.Layer):

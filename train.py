@@ -181,11 +181,12 @@ def describe_machine():
     import keras
 
     backend = sys.modules[keras.backend.backend()]
-    accelerators = [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
+    # where a tensor comes to lie is where the network runs: 'GPU:0', 'cuda:0' or the like
+    device = str(keras.ops.zeros(1).device).rpartition("/")[2].removeprefix("device:")
     git = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
                          cwd=Path(__file__).parent, capture_output=True, text=True)
     return {
-        "device": ", ".join(accelerators) or f"CPU, {os.cpu_count()} cores",
+        "device": f"CPU, {os.cpu_count()} cores" if "cpu" in device.lower() else device,
         "versions": {"python": platform.python_version(), keras.backend.backend(): backend.__version__,
                      "keras": keras.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
         "commit": git.stdout.strip() or None,
