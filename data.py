@@ -5,13 +5,14 @@ float32 (n, height, width, 1) in {0, 1}. On disk: 8-bit grey PNGs X_1.png, Y_1.p
 masks 0 or 255. Run as a script, it shows what the data looks like (vis/data.png).
 """
 
+import dataclasses
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from settings import SMALLEST_SIDE, Settings, UserError
+from settings import SMALLEST_SIDE, Settings, UserError, check_folder, parse, run_script
 
 # Each purpose draws from a random stream of its own: no validation image can equal a training image.
 STREAMS = ("train", "validation", "test")
@@ -140,14 +141,16 @@ def read_images(paths):
 def main():
     import plots  # not above: plots.py writes with this module
 
+    settings = Settings(**parse("Show what the data looks like, in vis/data.png.", ("seed", "vis")))
+    check_folder(settings.vis, "--vis")
     kinds = [(shape, fill) for shape in ("circle", "rectangle") for fill in ("noise", "constant")]
-    drawn = [(f"{shape}, {fill} fill", Settings(shape=shape, fill=fill)) for shape, fill in kinds]
-    named = [(title, *(array[-1] for array in create_data(4, settings))) for title, settings in drawn]
-    path = Path(Settings.vis, "data.png")
+    drawn = [create_data(4, dataclasses.replace(settings, shape=shape, fill=fill)) for shape, fill in kinds]
+    named = [(f"{shape}, {fill} fill", X[-1], Y[-1]) for (shape, fill), (X, Y) in zip(kinds, drawn, strict=True)]
+    path = Path(settings.vis, "data.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     plots.samples(named, path)
     print(f"look at {path}")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

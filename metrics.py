@@ -35,21 +35,22 @@ def dice(masks, predictions):
     return np.where(total == 0, 1.0, 2 * both / np.maximum(total, 1))
 
 
-def complaint(probabilities):
+def complaint(masks, probabilities):
     """One sentence on predictions that say nothing, or None if there is nothing to complain about.
 
-    probabilities: (n, height, width, 1).
+    masks, probabilities: (n, height, width, 1).
     """
-    n = len(probabilities)
-    share = predicted(probabilities).reshape(n, -1).mean(axis=1)
     if not np.isfinite(probabilities).all():
-        return "The network returns not-a-number: training diverged; try a lower --learning-rate."
+        return "The network returns not-a-number: the training diverged; try a lower --learning-rate."
     low, high = probabilities.min(), probabilities.max()
     if high - low < 0.01:
         return (f"The prediction is constant: every pixel of every image has probability {low:.3f} to {high:.3f}; "
                 "the network has learned nothing. Try more --steps or another --learning-rate.")
-    # a thousandth is 25 pixels of 160x160, where the smallest circle has 749
-    for kind, count in (("empty", (share < 0.001).sum()), ("all foreground", (share > 0.999).sum())):
+    _, mask, prediction = overlap(masks, predicted(probabilities))
+    pixels = probabilities[0].size
+    # a few stray pixels do not make a prediction
+    for kind, count in (("empty, or nearly so", (prediction < 0.01 * mask).sum()),
+                        ("all foreground, or nearly so", (pixels - prediction < 0.01 * (pixels - mask)).sum())):
         if count:
-            return f"{count} of {n} predictions are {kind}, or all but a thousandth of their pixels."
+            return f"{count} of {len(mask)} predictions are {kind}."
     return None

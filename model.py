@@ -68,6 +68,8 @@ class PadToMultiple(layers.Layer):
 
     def call(self, images):
         height, width = ops.shape(images)[1:3]
+        if isinstance(height, int) and isinstance(width, int) and height % FACTOR == width % FACTOR == 0:
+            return images  # PyTorch refuses a reflection of no pixels
         return ops.pad(images, [[0, 0], [0, -height % FACTOR], [0, -width % FACTOR], [0, 0]], mode="reflect")
 
     def compute_output_shape(self, input_shape):
@@ -146,9 +148,13 @@ def load(path):
     if not os.path.isfile(path):
         raise UserError(f"{path} is missing; run train.py first, or name its folder with --output")
     try:
-        return keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError) as error:
-        raise UserError(f"{path} cannot be loaded ({str(error).splitlines()[0]}); run train.py again") from None
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras, zipfile and h5py raise a dozen kinds, and all mean that the file is bad
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path} cannot be loaded ({reason}); run train.py again") from None
+    if model.input_shape != (None, None, None, 1):
+        raise UserError(f"{path} is another network, for inputs of {model.input_shape}; run train.py again")
+    return model
 
 
 def table(model):
@@ -166,7 +172,8 @@ def table(model):
 
 
 def main():
-    settings = Settings(**parse("Print the network as a table.", ("size", "width")))
+    # a radius that fits into every size: no image is drawn here
+    settings = Settings(radius=(1, 1), **parse("Print the network as a table.", ("size", "width")))
     print("\n".join(table(build(0, 1, settings.width, settings.size))))
 
 

@@ -34,7 +34,7 @@ def curves(history, path):
     steps, mean, worst = ([row[name] for row in watched] for name in ("step", "val_iou_mean", "val_iou_min"))
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     axes.plot([row["step"] for row in history], [row["train_iou"] for row in history], color=ORANGE, lw=2,
-              label="the training image")
+              label="training data")
     axes.plot(steps, mean, color=BLUE, lw=2, label=f"mean of {watched[0]['val_images']} images it never saw")
     axes.fill_between(steps, worst, mean, color=BLUE, alpha=0.15, lw=0, label="down to the worst of them")
     axes.errorbar(last["step"], last["val_iou_mean"], color=BLUE, marker="o", capsize=5, clip_on=False, ls="",
@@ -57,7 +57,7 @@ def progress(X, Y, moments, path):
     """
     names = ["trained on this", *["never seen"] * (len(X) - 1)]
     columns = len(moments) + 2
-    height = 1.5 * X.shape[1] / X.shape[2]
+    height = np.clip(1.5 * X.shape[1] / X.shape[2], 1, 6)  # inches; flat images keep room for the row's name
     figure, axes = plt.subplots(len(X), columns, figsize=(1.5 * columns, (height + 0.25) * len(X) + 0.5),
                                 layout="constrained", squeeze=False)
     scores = {step: metrics.iou(Y, metrics.predicted(P)) for step, P in moments.items()}

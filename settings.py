@@ -73,7 +73,8 @@ class Settings:
         0.1, "training", "largest norm of the whole gradient, longer ones are scaled down; 0 is no limit",
         metavar="NORM", least=0, most=1e12)
     evaluations: int = setting(
-        12, "training", "times the network is scored after step 0, denser early than late", metavar="N", least=1)
+        12, "training", "times the network is scored after step 0, denser early than late", metavar="N", least=1,
+        most=100_000)
     watch: int = setting(
         3, "training", "validation images scored along the way; all are at the end", metavar="N", least=1)
 
@@ -98,6 +99,8 @@ def check_value(field, value):
     given = as_flag(field.name, value)
     if choices and value not in choices:
         raise UserError(f"{given} is unknown; choose {' or '.join(choices)}")
+    if value == "":
+        raise UserError(f"--{field.name} is empty; give a folder")
     for number in value if isinstance(value, tuple) else (value,):
         # 'not least <= number' rather than 'number < least' refuses nan too
         if least is not None and not least <= number:
@@ -157,17 +160,27 @@ def parse(description, wanted, *, from_training=False):
 def check_folder(path, flag):
     """Raise `UserError` unless `path` is a folder that can be written to, or can be made. Makes nothing."""
     path = Path(path).absolute()
-    nearest = next(place for place in (path, *path.parents) if place.exists())
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # it is still to be made
+    except OSError as error:  # a name that is too long, say
+        raise UserError(f"{flag} {path} cannot be a folder ({error.strerror}); give another {flag}") from None
+    nearest = next(place for place in (path, *path.parents) if os.path.lexists(place))
     if not nearest.is_dir():
         raise UserError(f"{flag} {path} cannot be a folder because {nearest} is a file; give another {flag}")
     if not os.access(nearest, os.W_OK):
         raise UserError(f"{flag} {path} cannot be written because {nearest} is read-only; give another {flag}")
 
 
+def training_names():
+    """The names of the settings that make a training run: all but those of test.py alone."""
+    return [field.name for field in dataclasses.fields(Settings) if field.metadata["group"] != "test"]
+
+
 def write_settings(settings, record, path):
     """Write every setting of a training run and the dict `record` (versions, device, ...) as JSON."""
-    values = {field.name: getattr(settings, field.name)
-              for field in dataclasses.fields(settings) if field.metadata["group"] != "test"}
+    values = {name: getattr(settings, name) for name in training_names()}
     Path(path).write_text(json.dumps({"settings": values, **record}, indent=2) + "\n")
 
 
@@ -175,11 +188,13 @@ def read_settings(path):
     """The `Settings` that `write_settings` wrote. Raises `UserError` if there are none, or they do not fit."""
     try:
         values = json.loads(Path(path).read_text())["settings"]
+        if set(values) != set(training_names()):
+            raise UserError("it does not hold the same settings")
         return Settings(**{name: tuple(value) if isinstance(value, list) else value
                            for name, value in values.items()})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is missing; run train.py first, or name its folder with --output") from None
-    except (json.JSONDecodeError, KeyError, TypeError, UserError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a foreign file can cause
         raise UserError(f"{path} is not from this version of train.py ({error}); run train.py again") from None
 
 

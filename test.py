@@ -86,7 +86,7 @@ def main():
     print(f"{settings.images} fresh images of {height} x {width}: {settings.shape}, {settings.fill} fill, "
           f"radius {settings.radius[0]} to {settings.radius[1]}")
     print("\n".join(table(scores)))
-    if complaint := metrics.complaint(probabilities):
+    if complaint := metrics.complaint(Y, probabilities):
         print(complaint)
     print(f"look at {Path(settings.vis) / 'overview.png'} and test_1.png, ... beside it")
 

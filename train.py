@@ -3,9 +3,11 @@
 It should memorise the image. Watch what it does with images it never saw.
 """
 
+import contextlib
 import csv
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -62,9 +64,8 @@ def train(settings, report=lambda step, row: None):
             sample = slice((step - 1) % settings.samples, (step - 1) % settings.samples + 1)
             model.train_on_batch(X[sample], Y[sample])
         if step in evaluate_at:
-            seen = slice(settings.watch)
-            unseen = slice(None if step == settings.steps else settings.watch)
-            row, P, P_val = evaluate(model, (X[seen], Y[seen]), (X_val[unseen], Y_val[unseen]))
+            some = slice(None if step == settings.steps else settings.watch)
+            row, P, P_val = evaluate(model, (X[some], Y[some]), (X_val[some], Y_val[some]))
             history.append({"step": step, "seconds": round(time.perf_counter() - started, 2), **row})
             if step in show_at:
                 moments[step] = np.concatenate([P[:1], P_val[: min(2, settings.watch)]])
@@ -90,7 +91,7 @@ def make_optimizer(settings):
     if settings.schedule == "cosine":
         # starts at one warm-up step's worth, not at 0, where the first update would change nothing
         rate = keras.optimizers.schedules.CosineDecay(
-            rate / max(1, warm_up), settings.steps - warm_up, warmup_target=rate, warmup_steps=max(1, warm_up))
+            rate / max(1, warm_up), max(1, settings.steps - warm_up), warmup_target=rate, warmup_steps=max(1, warm_up))
     optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[settings.optimizer]
     return optimizer(rate, global_clipnorm=settings.clip_norm or None)
 
@@ -130,12 +131,11 @@ def evaluate(model, train, validation):
 
 
 class Screen:
-    """What one sees while it trains: a bar in a terminal, a plain line at each of the moments in a file."""
+    """What one sees while it trains: a bar in a terminal, a plain line for each row of the history in a file."""
 
     def __init__(self, settings):
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self.moments = moment_steps(settings)
         self.terminal = sys.stdout.isatty()
         # refreshed by hand: a thread of its own would compete with the training
         self.bar = Progress(TextColumn("step {task.completed}/{task.total}"), BarColumn(16), TimeElapsedColumn(),
@@ -152,7 +152,7 @@ class Screen:
     def __call__(self, step, row):
         scores = f"loss {row['loss']:.4f}  IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f}"
         self.bar.update(self.task, completed=step, description=scores, refresh=True)
-        if not self.terminal and row["step"] == step and step in self.moments:
+        if not self.terminal and row["step"] == step:
             print(f"step {step:>5}  {row['seconds']:7.1f} s  {scores}", flush=True)
 
 
@@ -178,18 +178,21 @@ def save(run, settings, record):
 
 def describe_machine():
     """Where a run took place: device, versions, and the commit of this repository (None outside git)."""
-    import keras
+    import model as network  # first: it starts Keras quietly
 
+    keras = network.keras
     backend = sys.modules[keras.backend.backend()]
     # where a tensor comes to lie is where the network runs: 'GPU:0', 'cuda:0' or the like
     device = str(keras.ops.zeros(1).device).rpartition("/")[2].removeprefix("device:")
-    git = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                         cwd=Path(__file__).parent, capture_output=True, text=True)
+    commit = None
+    with contextlib.suppress(OSError):  # git may not be installed
+        commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+                                cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip() or None
     return {
         "device": f"CPU, {os.cpu_count()} cores" if "cpu" in device.lower() else device,
         "versions": {"python": platform.python_version(), keras.backend.backend(): backend.__version__,
                      "keras": keras.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
-        "commit": git.stdout.strip() or None,
+        "commit": commit,
     }
 
 
@@ -205,8 +208,10 @@ def summary(run, settings, record):
         f"validation IoU  {last['val_iou_mean']:.3f} mean, {last['val_iou_min']:.3f} worst "
         f"(X_{val_iou.argmin() + 1}.png) of {len(val_iou)} images it never saw",
     ]
-    complaint = metrics.complaint(run.probabilities)
-    next_command = "python test.py" + (f" --output {settings.output}" if settings.output != Settings.output else "")
+    complaint = metrics.complaint(run.validation[1], run.probabilities)
+    next_command = "python test.py"
+    if settings.output != Settings.output:
+        next_command += f" --output {shlex.quote(settings.output)}"
     return [*lines, *([complaint] if complaint else []),
             f"look at {Path(settings.output) / 'progress.png'}, then run: {next_command}"]
 
@@ -216,8 +221,8 @@ def main():
     for folder in ("", "train", "val"):
         check_folder(Path(settings.output, folder), "--output")
     with Screen(settings) as screen:
+        record = describe_machine()
         run = train(settings, screen)
-    record = describe_machine()
     save(run, settings, record)
     print("\n".join(summary(run, settings, record)))
 

@@ -41,13 +41,20 @@ def test_the_threshold_is_one_half():
 def test_complaints_name_constant_empty_full_and_diverged_predictions():
     probabilities = np.zeros((3, 40, 40, 1))
     probabilities[:, 10:20, 10:20] = 1
-    assert complaint(probabilities) is None
-    assert "not-a-number" in complaint(probabilities * np.nan)
-    assert "constant" in complaint(np.full((3, 40, 40, 1), 0.4))
+    Y = (probabilities > 0).astype("float32")
+    assert complaint(Y, probabilities) is None
+    assert "not-a-number" in complaint(Y, probabilities * np.nan)
+    assert "constant" in complaint(Y, np.full((3, 40, 40, 1), 0.4))
     probabilities[1] = 0.2
-    assert complaint(probabilities).startswith("1 of 3 predictions are empty")
+    assert complaint(Y, probabilities).startswith("1 of 3 predictions are empty")
     probabilities[1] = 0.9
-    assert complaint(probabilities).startswith("1 of 3 predictions are all foreground")
+    assert complaint(Y, probabilities).startswith("1 of 3 predictions are all foreground")
+
+
+def test_no_complaint_about_small_or_empty_masks_that_are_predicted():
+    _, Y = create_data(10, Settings(radius=(1, 5)))
+    Y[0] = 0
+    assert complaint(Y, Y) is None
 
 
 def test_blur_and_otsu_find_a_brighter_circle_and_not_a_texture():

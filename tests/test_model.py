@@ -83,6 +83,10 @@ def test_a_saved_network_gives_the_same_probabilities_in_a_new_process(narrow, t
 def test_a_file_that_is_no_network_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"model\.keras is missing; run train\.py first"):
         network.load(tmp_path / "model.keras")
+    other = network.keras.Sequential([network.layers.Input((4,)), network.layers.Dense(1)])
+    other.save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match=r"model\.keras is another network"):
+        network.load(tmp_path / "model.keras")
     (tmp_path / "model.keras").write_text("not a network")
     with pytest.raises(UserError, match=r"model\.keras cannot be loaded .* run train\.py again"):
         network.load(tmp_path / "model.keras")

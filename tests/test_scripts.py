@@ -14,7 +14,7 @@ import pytest
 
 import model as network
 from data import create_data, load_data
-from settings import Settings
+from settings import Settings, write_settings
 
 REPOSITORY = Path(__file__).parent.parent
 # An eighth of the filters needs ten times the rate; it learns the circle in a few seconds.
@@ -89,7 +89,7 @@ def test_screens_are_clean_and_say_what_came_out(trained, tested):
         assert "\r" not in done.stdout
         assert "\x1b" not in done.stdout
     train_lines, test_lines = trained[1].stdout.splitlines(), tested[1].stdout.splitlines()
-    assert len(train_lines) <= 12
+    assert len(train_lines) <= 13 + 6
     assert "209,231 parameters" in trained[1].stdout
     assert re.search(r"validation IoU +0\.\d{3} mean, 0\.\d{3} worst \(X_\d+\.png\)", trained[1].stdout)
     assert "python test.py" in train_lines[-1]
@@ -158,6 +158,8 @@ def test_the_recipe_of_2017_and_several_samples_train(tmp_path):
     "train.py --output file/below",
     "test.py",
     "test.py --output empty",
+    "test.py --output file",
+    "data.py --vis file",
     "test.py --output kept --vis file",
     "test.py --output kept --radius 100 100",
     "model.py --width -1",
@@ -166,7 +168,7 @@ def test_a_mistake_is_one_sentence_and_nothing_is_changed(tmp_path, line):
     (tmp_path / "file").write_text("precious")
     (tmp_path / "empty").mkdir()
     (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "settings.json").write_text('{"settings": {}}')
+    write_settings(Settings(), {}, tmp_path / "kept" / "settings.json")
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
     script, *flags = line.split()
     done = run(tmp_path, script, *flags)

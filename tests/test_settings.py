@@ -21,6 +21,7 @@ from settings import Settings, UserError, check_folder, parse, read_settings, wr
     ({"shape": "star"}, "--shape star is unknown; choose circle or rectangle"),
     ({"learning_rate": float("nan")}, "--learning-rate nan"),
     ({"width": 0.0}, "--width 0.0 is too small"),
+    ({"output": ""}, "--output is empty"),
 ])
 def test_impossible_values_are_refused_with_the_flag_and_what_is_allowed(values, message):
     with pytest.raises(UserError) as error:
@@ -76,6 +77,7 @@ def test_settings_are_read_back(tmp_path):
     ("{", r"settings\.json .* run train\.py again"),
     ('{"settings": {"colour": 1}}', r"settings\.json .* run train\.py again"),
     ('{"settings": {"steps": 0}}', r"settings\.json .* run train\.py again"),
+    ('{"settings": []}', r"settings\.json .* run train\.py again"),
 ])
 def test_a_useless_settings_file_is_refused(tmp_path, text, message):
     path = tmp_path / "settings.json"
@@ -87,8 +89,11 @@ def test_a_useless_settings_file_is_refused(tmp_path, text, message):
 
 def test_a_folder_that_cannot_be_is_refused_and_nothing_is_made(tmp_path):
     (tmp_path / "file").write_text("")
-    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for path in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "link"):
         with pytest.raises(UserError, match=r"--output .* is a file"):
             check_folder(path, "--output")
     check_folder(tmp_path / "new" / "folder", "--output")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+    with pytest.raises(UserError, match=r"--output .* cannot be a folder"):
+        check_folder(tmp_path / ("long" * 100), "--output")
