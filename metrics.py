@@ -52,5 +52,6 @@ def complaint(masks, probabilities):
     for kind, count in (("empty, or nearly so", (prediction < 0.01 * mask).sum()),
                         ("all foreground, or nearly so", (pixels - prediction < 0.01 * (pixels - mask)).sum())):
         if count:
-            return f"{count} of {len(mask)} predictions are {kind}."
+            return (f"{count} of {len(mask)} predictions are {kind}; if that is wrong, "
+                    "train with more --steps or another --learning-rate.")
     return None

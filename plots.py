@@ -43,6 +43,7 @@ def curves(history, path):
     axes.set(xlabel="step (optimiser updates)", ylabel="IoU", ylim=(0, 1.02), xlim=(0, None))
     axes.set_title(f"after {last['step']} steps: IoU {last['train_iou']:.3f} on the training image, "
                    f"{last['val_iou_mean']:.3f} on images it never saw")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)
@@ -156,7 +157,8 @@ def overview(masks, predictions, scores, title, path):
     height, width = (max(1, round(side * scale)) for side in masks.shape[1:3])
     rows = -(-len(order) // OVERVIEW_COLUMNS)
     pitch = TILE + 12, height + 32
-    canvas = np.full((100 + rows * pitch[1], OVERVIEW_COLUMNS * pitch[0] + 2 * MARGIN - 12, 3), CANVAS, "uint8")
+    columns = max(min(len(order), OVERVIEW_COLUMNS), 7)  # the legend needs the room of 7 tiles
+    canvas = np.full((100 + rows * pitch[1], columns * pitch[0] + 2 * MARGIN - 12, 3), CANVAS, "uint8")
     write(canvas, title, MARGIN, 34, 22)
     write_legend(canvas, MARGIN, 68)
     for place, index in enumerate(order):

@@ -201,7 +201,7 @@ def read_settings(path):
 def run_script(main):
     """Call `main` and end as a script should: a `UserError` as one sentence on stderr and exit status 2.
 
-    Errors that are ours keep their traceback. Ctrl-C ends with status 130, as shells expect.
+    Errors that are ours keep their traceback. Ctrl-C ends with status 130 and a closed pipe with 141, as shells expect.
     """
     try:
         main()
@@ -210,5 +210,8 @@ def run_script(main):
         message, status = f"{Path(sys.argv[0]).name}: {error}", 2
     except KeyboardInterrupt:
         message, status = "\ninterrupted", 130
+    except BrokenPipeError:  # the reader of the output, head for example, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        message, status = f"{Path(sys.argv[0]).name}: the output is no longer read", 141
     print(message, file=sys.stderr)
     sys.exit(status)

@@ -206,10 +206,12 @@ def summary(run, settings, record):
         f"{time.perf_counter() - STARTED:.0f} s in all",
         f"train IoU       {last['train_iou']:.3f}",
         f"validation IoU  {last['val_iou_mean']:.3f} mean, {last['val_iou_min']:.3f} worst "
-        f"(X_{val_iou.argmin() + 1}.png) of {len(val_iou)} images it never saw",
+        f"({Path(settings.output, 'val', f'X_{val_iou.argmin() + 1}.png')}) of {len(val_iou)} images it never saw",
     ]
     complaint = metrics.complaint(run.validation[1], run.probabilities)
-    next_command = "python test.py"
+    # the interpreter of a virtual environment that may not be activated, if it lies here
+    python = os.path.relpath(sys.executable)
+    next_command = f"{'python' if python.startswith('..') else python} test.py"
     if settings.output != Settings.output:
         next_command += f" --output {shlex.quote(settings.output)}"
     return [*lines, *([complaint] if complaint else []),

@@ -91,7 +91,7 @@ def test_screens_are_clean_and_say_what_came_out(trained, tested):
     train_lines, test_lines = trained[1].stdout.splitlines(), tested[1].stdout.splitlines()
     assert len(train_lines) <= 13 + 6
     assert "209,231 parameters" in trained[1].stdout
-    assert re.search(r"validation IoU +0\.\d{3} mean, 0\.\d{3} worst \(X_\d+\.png\)", trained[1].stdout)
+    assert re.search(r"validation IoU +0\.\d{3} mean, 0\.\d{3} worst \(output.val.X_\d+\.png\)", trained[1].stdout)
     assert "python test.py" in train_lines[-1]
     for method in ("network", "blur + Otsu"):
         assert any(re.match(rf"{re.escape(method)} +0\.\d+ .*\(test_\d+\.png\)", line) for line in test_lines)
