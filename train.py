@@ -210,8 +210,9 @@ def summary(run, settings, record):
     ]
     complaint = metrics.complaint(run.validation[1], run.probabilities)
     # the interpreter of a virtual environment that may not be activated, if it lies here
-    python = os.path.relpath(sys.executable)
-    next_command = f"{'python' if python.startswith('..') else python} test.py"
+    python = Path(sys.executable)
+    python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else "python"
+    next_command = f"{python} test.py"
     if settings.output != Settings.output:
         next_command += f" --output {shlex.quote(settings.output)}"
     return [*lines, *([complaint] if complaint else []),
