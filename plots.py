@@ -1,7 +1,7 @@
 """Every picture: the curves and the strip of a training, the pictures of a test, the data.
 
 Colours are from Okabe and Ito (2008), which readers with any colour vision can tell apart.
-The pictures of a test are put together from pixels by OpenCV, some 50 times as fast as a figure.
+The pictures of a test are many, so they are put together from pixels by OpenCV, faster than a figure.
 """
 
 import cv2
@@ -41,7 +41,7 @@ def curves(history, path):
                   yerr=[[last["val_iou_mean"] - last["val_iou_min"]], [0]],
                   label=f"at the end, {last['val_images']} images: mean and worst")
     axes.set(xlabel="step (optimiser updates)", ylabel="IoU", ylim=(0, 1.02), xlim=(0, None))
-    axes.set_title(f"after {last['step']} steps: IoU {last['train_iou']:.3f} on the training image, "
+    axes.set_title(f"after {last['step']} steps: IoU {last['train_iou']:.3f} on the training data, "
                    f"{last['val_iou_mean']:.3f} on images it never saw")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
@@ -77,7 +77,7 @@ def progress(X, Y, moments, path):
 
 def show(panel, image, white):
     """Show a grey image, (height, width, 1), black at 0 and white at `white`, without ticks."""
-    # 32 greys: the eye sees no difference, and the file is a third smaller
+    # 32 greys look the same, and noise in fewer greys makes a smaller file
     panel.imshow(image[..., 0], cmap=plt.get_cmap("gray", 32), vmin=0, vmax=white, interpolation="nearest")
     panel.set(xticks=[], yticks=[])
 

