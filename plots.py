@@ -86,7 +86,7 @@ def save_grey(figure, path):
     """Save a figure without colours as 8-bit grey: noise does not compress, and RGBA is 4 times the bytes."""
     figure.set_dpi(100)
     figure.canvas.draw()
-    write_png(path, cv2.cvtColor(np.asarray(figure.canvas.buffer_rgba()), cv2.COLOR_RGBA2GRAY), compression=9)
+    write_png(path, cv2.cvtColor(np.asarray(figure.canvas.buffer_rgba()), cv2.COLOR_RGBA2GRAY))
     plt.close(figure)
 
 
