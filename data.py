@@ -15,7 +15,7 @@ import numpy as np
 from settings import SMALLEST_SIDE, Settings, UserError, check_folder, parse, run_script
 
 # Each purpose draws from a random stream of its own: no validation image can equal a training image.
-STREAMS = ("train", "validation", "test")
+STREAMS = ("train", "validation", "test", "augmentation")
 
 
 def create_data(n, settings=Settings(), stream="train", folder=None):
@@ -24,13 +24,17 @@ def create_data(n, settings=Settings(), stream="train", folder=None):
     The first k samples are the same whatever n is. `stream` is one of STREAMS.
     Returns X, float32 (n, height, width, 1) in 0..255, and Y, the same shape, in {0, 1}.
     """
-    generators = np.random.default_rng(settings.seed).spawn(len(STREAMS))
-    generator = generators[STREAMS.index(stream)]
+    generator = random_stream(settings.seed, stream)
     images, masks = zip(*(draw_sample(generator, settings) for _ in range(n)), strict=True)
     X, Y = (np.stack(arrays)[..., np.newaxis].astype("float32") for arrays in (images, masks))
     if folder is not None:
         write_data(X, Y, folder)
     return X, Y
+
+
+def random_stream(seed, stream):
+    """The random generator of one of STREAMS, always the same for the same seed."""
+    return np.random.default_rng(seed).spawn(len(STREAMS))[STREAMS.index(stream)]
 
 
 def draw_sample(generator, settings):
@@ -62,6 +66,23 @@ def draw_mask(generator, settings):
     if settings.shape == "circle":
         return rows**2 + columns**2 <= (radii[0] + 0.5) ** 2
     return (abs(rows) <= radii[0]) & (abs(columns) <= radii[1])
+
+
+def augment(generator, image, mask):
+    """The same sample flipped, turned by quarters and shifted at random; image and mask alike, (height, width, 1).
+
+    Every pixel stays with its label, and none is added or lost: what leaves at one border enters at the other.
+    No shift cuts the foreground in two. An image that is not square is turned by halves, so that it keeps its size.
+    """
+    turns = generator.integers(4) if image.shape[0] == image.shape[1] else 2 * generator.integers(2)
+    mirror = 1 - 2 * generator.integers(2)
+    image, mask = (np.rot90(array, turns)[:, ::mirror] for array in (image, mask))
+    shift = []
+    for axis, side in enumerate(mask.shape[:2]):
+        foreground = np.flatnonzero(mask.any(axis=(1 - axis, 2)))
+        first, last = (foreground[0], foreground[-1]) if foreground.size else (side - 1, 0)
+        shift.append(generator.integers(-first, side - last))
+    return tuple(np.roll(array, shift, axis=(0, 1)) for array in (image, mask))
 
 
 def write_data(X, Y, folder):

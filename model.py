@@ -44,6 +44,9 @@ def keep_memory():
 
 
 keep_memory()
+# A GPU's memory is taken as it is needed, not all of it at once; must be known before the backend starts.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 with quiet_start():
     import keras
 
@@ -101,19 +104,30 @@ def double_convolution(x, filters, name):
     return x
 
 
-def build(mean, variance, width=1.0, size=(None, None)):
+def build(mean, variance, width=1.0, size=(None, None), precision="float32"):
     """The U-Net as an uncompiled Keras model: (n, height, width, 1) grey values -> probabilities.
 
     mean, variance: of the grey values of the training sample; they become the first layer.
     width: factor on every level's filters. 1 gives 13,360,593 trainable parameters.
     size: height and width, pixels; only needed to see the sizes within, any size runs without.
+    precision: dtype policy of the convolutions; weights, grey values and probabilities are float32.
     """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return connect(mean, variance, width, size)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def connect(mean, variance, width, size):
+    """The layers of `build`, computing as Keras' dtype policy says but for the first and the last."""
     def scaled(filters):
         return max(1, round(filters * width))
 
-    inputs = keras.Input((*size, 1), name="grey_values")
-    x = layers.Normalization(axis=None, mean=mean, variance=variance, name="normalisation")(inputs)
-    x = PadToMultiple(name="pad")(x)
+    inputs = keras.Input((*size, 1), name="grey_values", dtype="float32")
+    x = layers.Normalization(axis=None, mean=mean, variance=variance, dtype="float32", name="normalisation")(inputs)
+    x = PadToMultiple(dtype="float32", name="pad")(x)
     across = []
     for level, filters in enumerate(DOWN, start=1):
         x = double_convolution(x, scaled(filters), f"down_{level}")
@@ -124,11 +138,17 @@ def build(mean, variance, width=1.0, size=(None, None)):
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}_sample")(x)
         x = layers.Concatenate(name=f"up_{level}_concatenate")([x, across.pop()])
         x = double_convolution(x, scaled(filters), f"up_{level}")
-    x = layers.Conv2D(1, 1, name="output_convolution")(x)
-    x = CropLike(name="crop")([x, inputs])
+    x = layers.Conv2D(1, 1, dtype="float32", name="output_convolution")(x)
+    x = CropLike(dtype="float32", name="crop")([x, inputs])
     # The sigmoid comes last, on its own: there TensorFlow's cross-entropy finds the logits, and stays exact.
-    outputs = layers.Activation("sigmoid", name="probability")(x)
+    outputs = layers.Activation("sigmoid", dtype="float32", name="probability")(x)
     return keras.Model(inputs, outputs, name="unet")
+
+
+def device():
+    """Where the network runs: 'CPU', 'GPU:0', 'cuda:0' or the like, found by where a tensor comes to lie."""
+    name = str(ops.zeros(1).device).rpartition("/")[2].removeprefix("device:")
+    return "CPU" if "cpu" in name.lower() else name
 
 
 def predict(model, X):

@@ -14,6 +14,10 @@ from pathlib import Path
 SMALLEST_SIDE = 32  # pixels: the network halves an image five times
 
 
+# The recipe of the published experiment, where it differs from the defaults below.
+RECIPE_2017 = dict(loss="dice", optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0, steps=2000)
+
+
 class UserError(ValueError):
     """A mistake that the user can mend; a script ends with its one sentence and exit status 2."""
 
@@ -50,10 +54,14 @@ class Settings:
 
     # One sample is the experiment; more are there to compare with.
     samples: int = setting(1, "training", "images to train on, one a step, in turn", metavar="N", least=1)
+    augment: bool = setting(False, "training", "flip, turn and shift the sample at random at every step")
     validation: int = setting(100, "training", "validation images; they never steer", metavar="N", least=1)
     width: float = setting(
         1.0, "training", "factor on the filters of every level; 1 is 13,360,593 parameters", metavar="FACTOR",
         least=1 / 32, most=4)
+    precision: str = setting(
+        "float32", "training", "numbers to compute with; the weights stay float32",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"))
     # It generalises within 20 to 40 steps; the others bring the learning rate down to 0.
     steps: int = setting(80, "training", "optimiser updates, one image each", metavar="N", least=1)
     loss: str = setting("cross-entropy", "training", "what is minimised", choices=("cross-entropy", "dice"))
@@ -81,6 +89,11 @@ class Settings:
     vis: str = setting("vis", "test", "folder for the pictures and metrics.csv", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
 
+    repeats: int = setting(3, "bench", "times that everything is measured, in turn", metavar="N", least=1)
+    cap: int = setting(
+        2000, "bench", "steps after which a recipe that has not reached the IoU is given up", metavar="N", least=1)
+    quick: bool = setting(False, "bench", "once only, and with a cap of 100 steps")
+
     def __post_init__(self):
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
@@ -89,6 +102,8 @@ class Settings:
 
 def as_flag(name, value):
     """A setting as it is typed: ('learning_rate', 0.1) -> '--learning-rate 0.1', pairs without brackets."""
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no-'}{name.replace('_', '-')}"
     text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return f"--{name.replace('_', '-')} {text}"
 
@@ -144,15 +159,13 @@ def parse(description, wanted, *, from_training=False):
         if metadata["group"] not in wanted and field.name not in wanted:
             continue
         inherited = from_training and (metadata["group"] == "data" or field.name == "seed")
-        default = "as trained" if inherited else as_flag(field.name, value).split(" ", 1)[1]
-        parser.add_argument(
-            as_flag(field.name, "").strip(),
-            type=type(value[0] if pair else value),
-            nargs=2 if pair else None,
-            choices=metadata["choices"],
-            metavar=metadata["metavar"] or (None if metadata["choices"] else field.name.upper()),
-            help=f"{metadata['help']} (default: {default})",
-        )
+        default = "as trained" if inherited else as_flag(field.name, value).partition(" ")[2] or "off"
+        if isinstance(value, bool):
+            how = dict(action=argparse.BooleanOptionalAction)
+        else:
+            how = dict(type=type(value[0] if pair else value), nargs=2 if pair else None, choices=metadata["choices"],
+                       metavar=metadata["metavar"] or (None if metadata["choices"] else field.name.upper()))
+        parser.add_argument(as_flag(field.name, "").strip(), help=f"{metadata['help']} (default: {default})", **how)
     given = vars(parser.parse_args())
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
@@ -174,8 +187,15 @@ def check_folder(path, flag):
 
 
 def training_names():
-    """The names of the settings that make a training run: all but those of test.py alone."""
-    return [field.name for field in dataclasses.fields(Settings) if field.metadata["group"] != "test"]
+    """The names of the settings that make a training run."""
+    return [field.name for field in dataclasses.fields(Settings)
+            if field.metadata["group"] in ("run", "data", "training")]
+
+
+def training_flags(settings):
+    """The flags that make train.py train with these settings: those that are not at their default, as typed."""
+    return [as_flag(name, getattr(settings, name)) for name in training_names()
+            if getattr(settings, name) != getattr(Settings, name)]
 
 
 def write_settings(settings, record, path):

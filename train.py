@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 import metrics
-from data import create_data, write_data
-from settings import Settings, check_folder, parse, run_script, write_settings
+from data import augment, create_data, random_stream, write_data
+from settings import Settings, UserError, check_folder, parse, run_script, write_settings
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
 
@@ -37,6 +37,19 @@ class Run(NamedTuple):
     probabilities: np.ndarray  # of the validation samples, at the end
     history: list  # rows of history.csv, as dicts
     moments: dict  # {step: probabilities of the first training and the first one or two validation samples}
+    seconds: "Stopwatch"  # what took how long
+
+
+class Stopwatch(dict):
+    """Seconds spent on each part of a run, by name; `with watch("steps"): ...` adds to one of them."""
+
+    @contextlib.contextmanager
+    def __call__(self, part):
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self[part] = round(self.get(part, 0) + time.perf_counter() - started, 6)
 
 
 def train(settings, report=lambda step, row: None):
@@ -45,32 +58,58 @@ def train(settings, report=lambda step, row: None):
     After every step `report(step, row)` is told the step and the latest row of the history.
     Validation images are only looked at; nothing here depends on their scores. Returns a `Run`.
     """
-    import model as network  # first: it starts Keras quietly
-    import keras
-
-    X, Y = create_data(settings.samples, settings, "train")
-    X_val, Y_val = create_data(settings.validation, settings, "validation")
-
-    keras.utils.set_random_seed(settings.seed)
-    model = network.build(float(X.mean()), float(X.var()), settings.width)
-    model.compile(make_optimizer(settings), make_loss(settings))
-    model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
+    watch = Stopwatch()
+    with watch("data"):
+        X, Y = create_data(settings.samples, settings, "train")
+        X_val, Y_val = create_data(settings.validation, settings, "validation")
+    with watch("trace"):
+        model = compiled(settings, X)
 
     history, moments = [], {}
+    samples = samples_in_turn(settings, X, Y)
     evaluate_at, show_at = evaluation_steps(settings), moment_steps(settings)
-    started = time.perf_counter()
     for step in range(settings.steps + 1):
         if step > 0:  # step 0 is the untrained network
-            sample = slice((step - 1) % settings.samples, (step - 1) % settings.samples + 1)
-            model.train_on_batch(X[sample], Y[sample])
+            # the first step and the first prediction trace the network, which takes longer than they do
+            with watch("steps" if step > 1 else "trace"):
+                model.train_on_batch(*next(samples))
         if step in evaluate_at:
             some = slice(None if step == settings.steps else settings.watch)
-            row, P, P_val = evaluate(model, (X[some], Y[some]), (X_val[some], Y_val[some]))
-            history.append({"step": step, "seconds": round(time.perf_counter() - started, 2), **row})
+            with watch("evaluation" if step > 0 else "trace"):
+                row, P, P_val = evaluate(model, (X[some], Y[some]), (X_val[some], Y_val[some]))
+            history.append({"step": step, "seconds": round(watch["trace"] + watch.get("steps", 0), 2), **row})
             if step in show_at:
                 moments[step] = np.concatenate([P[:1], P_val[: min(2, settings.watch)]])
         report(step, history[-1])
-    return Run(model, (X, Y), (X_val, Y_val), P_val, history, moments)
+    return Run(model, (X, Y), (X_val, Y_val), P_val, history, moments, watch)
+
+
+def compiled(settings, X):
+    """The untrained network for training images X, with the settings' initial weights, loss and optimiser."""
+    import model as network  # first: it starts Keras quietly
+    import keras
+
+    if settings.precision == "mixed_float16" and network.device() == "CPU":
+        raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in float32; leave it out")
+    keras.utils.set_random_seed(settings.seed)
+    model = network.build(float(X.mean()), float(X.var()), settings.width, precision=settings.precision)
+    model.compile(make_optimizer(settings), make_loss(settings))
+    model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
+    return model
+
+
+def samples_in_turn(settings, X, Y):
+    """Yield the training samples one after the other, for ever, as batches (1, height, width, 1) of X and Y."""
+    import keras
+
+    generator = random_stream(settings.seed, "augmentation")
+    if not settings.augment:
+        X, Y = keras.ops.convert_to_tensor(X), keras.ops.convert_to_tensor(Y)  # now they stay on the device
+    while True:
+        for image, mask in zip(X, Y, strict=True):
+            if settings.augment:
+                image, mask = augment(generator, image, mask)
+            yield image[np.newaxis], mask[np.newaxis]
 
 
 def make_loss(settings):
@@ -165,7 +204,7 @@ def save(run, settings, record):
     write_data(*run.train, folder / "train")
     write_data(*run.validation, folder / "val")
     network.save(run.model, folder / "model.keras")
-    write_settings(settings, record, folder / "settings.json")
+    write_settings(settings, {**record, "seconds": run.seconds}, folder / "settings.json")
     with open(folder / "history.csv", "w", newline="\n") as file:
         writer = csv.DictWriter(file, run.history[0], lineterminator="\n")
         writer.writeheader()
@@ -182,14 +221,12 @@ def describe_machine():
 
     keras = network.keras
     backend = sys.modules[keras.backend.backend()]
-    # where a tensor comes to lie is where the network runs: 'GPU:0', 'cuda:0' or the like
-    device = str(keras.ops.zeros(1).device).rpartition("/")[2].removeprefix("device:")
-    commit = None
+    device, commit = network.device(), None
     with contextlib.suppress(OSError):  # git may not be installed
         commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
                                 cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip() or None
     return {
-        "device": f"CPU, {os.cpu_count()} cores" if "cpu" in device.lower() else device,
+        "device": f"CPU, {os.cpu_count()} cores" if device == "CPU" else device,
         "versions": {"python": platform.python_version(), keras.backend.backend(): backend.__version__,
                      "keras": keras.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
         "commit": commit,
@@ -225,7 +262,9 @@ def main():
         check_folder(Path(settings.output, folder), "--output")
     with Screen(settings) as screen:
         record = describe_machine()
+        start = time.perf_counter() - STARTED
         run = train(settings, screen)
+    run.seconds["start"] = start
     save(run, settings, record)
     print("\n".join(summary(run, settings, record)))
 

@@ -1,0 +1,215 @@
+"""How fast, and beside what: one run, one table, also as output/bench.csv.
+
+Everything is measured several times in turn, each time in a process of its own: what else the machine
+does meanwhile falls on all rows alike. Flags of train.py change what is measured.
+"""
+
+import concurrent.futures
+import contextlib
+import csv
+import dataclasses
+import json
+import multiprocessing
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import train
+from data import create_data
+from settings import RECIPE_2017, Settings, check_folder, parse, run_script, training_flags
+
+REPOSITORY = Path(__file__).resolve().parent
+QUICK = dict(repeats=1, cap=100)
+GOAL = 0.95  # validation IoU that the race is to
+WATCH = 20  # validation images that it is measured on
+
+
+class Reached(Exception):
+    """The goal is reached; there is no need to train on."""
+
+
+def step(settings, repeat):
+    """A training step beside its floor: its floating-point operations at the rate of a large matrix product."""
+    import model as network
+    from keras import ops
+
+    X, Y = create_data(1, settings)
+    model = train.compiled(settings, X)
+    samples = train.samples_in_turn(settings, X, Y)
+    matrix = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((2048, 2048)).astype("float32"))
+    work = training_operations(network.build(0, 1, settings.width, settings.size))
+    steps, products = [], []
+    for _ in range(13):  # in turn, so that both see the same machine
+        products.append(seconds(lambda: ops.convert_to_numpy(ops.matmul(matrix, matrix)[0, 0])))
+        steps.append(seconds(lambda: model.train_on_batch(*next(samples))))
+    taken, rate = statistics.median(steps[3:]), 2 * 2048**3 / statistics.median(products[3:])
+    return {
+        ("matrix product, 2048 x 2048", "GFLOP/s"): rate / 1e9,
+        ("operations of a step", "GFLOP"): work / 1e9,
+        ("floor: operations at that rate", "ms"): work / rate * 1e3,
+        ("step", "ms"): taken * 1e3,
+        ("step / floor", ""): taken / (work / rate),
+    }
+
+
+def training_operations(model):
+    """Floating-point operations of one training step on one image: what its convolutions multiply and add.
+
+    Forward once, backward twice (for weights and for inputs), but the first convolution has no input to improve.
+    """
+    forward = [2 * np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:3])
+               for layer in model.layers if hasattr(layer, "kernel")]
+    return 3 * sum(forward) - forward[0]
+
+
+def seconds(function):
+    """How long a call takes."""
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def prediction(settings, repeat):
+    """Images a second at the size of the settings."""
+    import model as network
+
+    X, _ = create_data(50, settings, "test")
+    model = network.build(float(X.mean()), float(X.var()), settings.width, precision=settings.precision)
+    network.predict(model, X[:10])
+    return {("prediction, {} x {}".format(*settings.size), "images/s"): len(X) / seconds(
+        lambda: network.predict(model, X))}
+
+
+def large_image(settings, repeat):
+    """One image of 2048x2048: time and memory."""
+    import model as network
+
+    X, _ = create_data(1, dataclasses.replace(settings, size=(2048, 2048)), "test")
+    model = network.build(float(X.mean()), float(X.var()), settings.width, precision=settings.precision)
+    network.predict(model, X[:, :64, :64])
+    taken = seconds(lambda: network.predict(model, X))
+    return {("prediction, 2048 x 2048", "ms"): taken * 1e3, **peak_memory("prediction, 2048 x 2048")}
+
+
+def peak_memory(of, children=False):
+    """The most memory that this process, or one that it has waited for, ever held; nothing where there is no such call.
+
+    The processes' own memory, on a GPU without the card's.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return {}
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
+    return {(f"{of}, peak memory", "GB"): peak * (1 if sys.platform == "darwin" else 1024) / 1e9}
+
+
+def synthesis(settings, repeat):
+    """create_data: images a second, with and without PNGs."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {("create_data", "images/s"): 500 / seconds(lambda: create_data(500, settings)),
+                ("create_data, PNGs written", "images/s"): 500 / seconds(lambda: create_data(500, settings, folder=folder))}
+
+
+def train_script(settings, repeat):
+    """The whole of train.py, and where its time goes; then test.py on what it left."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = dataclasses.replace(settings, seed=repeat, output="output")
+        whole = seconds(lambda: script(folder, "train.py", *training_flags(settings)))
+        memory = peak_memory("train.py", children=True)
+        parts = json.loads(Path(folder, "output", "settings.json").read_text())["seconds"]
+        test = seconds(lambda: script(folder, "test.py"))
+    parts["files, pictures, exit"] = whole - sum(parts.values())
+    bare = parts["steps"] / max(1, settings.steps - 1) * settings.steps  # the first step counts as trace
+    return {("train.py", "s"): whole, **{(f"  of these {part}", "s"): taken for part, taken in parts.items()},
+            ("train.py / its bare steps", ""): whole / bare, **memory, ("test.py", "s"): test}
+
+
+def script(folder, name, *flags):
+    """Run one of the scripts in `folder`; raises `subprocess.CalledProcessError` if it fails."""
+    words = shlex.split(" ".join(flags))
+    subprocess.run([sys.executable, REPOSITORY / name, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def race(settings, repeat, name="this recipe"):
+    """Steps, and seconds of training, until the mean IoU of WATCH validation images first reaches GOAL."""
+    settings = dataclasses.replace(settings, seed=repeat, validation=WATCH, watch=WATCH,
+                                   evaluations=min(settings.steps, 100))
+    reached = {}
+
+    def stop_at_goal(_, row):
+        if row["val_iou_mean"] >= GOAL:
+            reached.update(row)
+            raise Reached
+
+    with contextlib.suppress(Reached):
+        train.train(settings, stop_at_goal)
+    # infinity: not within these steps
+    return {(f"IoU {GOAL}, {name}, seed {repeat}", unit): reached.get(column, float("inf"))
+            for column, unit in (("step", "steps"), ("seconds", "s"))}
+
+
+def race_2017(settings, repeat):
+    """The same with the recipe of 2017, given up after the settings' cap; its rate is constant, so no schedule ends."""
+    recipe = RECIPE_2017 | {"steps": min(settings.cap, RECIPE_2017["steps"]), "augment": False}
+    return race(dataclasses.replace(settings, **recipe), repeat, "2017 recipe")
+
+
+def isolated(function, *arguments):
+    """What a function returns in a new process, which inherits nothing and takes its memory with it."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def measure(settings):
+    """Every measurement in turn, as often as the settings say: {(row, unit): values}."""
+    rows = {}
+    for repeat in range(settings.repeats):
+        for function in (step, prediction, large_image, synthesis, train_script, race, race_2017):
+            print(f"repeat {repeat + 1} of {settings.repeats}: {function.__name__}", flush=True)
+            for row, value in isolated(function, settings, repeat).items():
+                rows.setdefault(row, []).append(value)
+    return rows
+
+
+def summarise(rows):
+    """The rows of the table: median, least, most and number of the values of each, as dicts."""
+    return [{"row": row, "unit": unit, "median": f"{statistics.median(values):.6g}", "least": f"{min(values):.6g}",
+             "most": f"{max(values):.6g}", "n": len(values)} for (row, unit), values in rows.items()]
+
+
+def table(summary):
+    """The table as lines of text."""
+    lines = [f"{'':36}{'median':>9}  {'':10}{'least':>9} {'most':>9} {'n':>3}"]
+    for row in summary:
+        median, least, most = (f"{float(row[name]):.4g}" for name in ("median", "least", "most"))
+        lines.append(f"{row['row']:36}{median:>9}  {row['unit']:10}{least:>9} {most:>9} {row['n']:>3}")
+    return lines
+
+
+def main():
+    given = parse(__doc__, ("data", "training", "output", "repeats", "cap", "quick"))
+    settings = Settings(**{**(QUICK if given.get("quick") else {}), **given})
+    check_folder(settings.output, "--output")
+    record = isolated(train.describe_machine)
+    summary = summarise(measure(settings))
+    path = Path(settings.output, "bench.csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="\n") as file:
+        writer = csv.DictWriter(file, summary[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(summary)
+    print(", ".join([record["device"], *(f"{name} {version}" for name, version in record["versions"].items())]))
+    print("\n".join(table(summary)))
+    print(f"the same as {path}")
+
+
+if __name__ == "__main__":
+    run_script(main)
