@@ -89,6 +89,10 @@ class Settings:
     vis: str = setting("vis", "test", "folder for the pictures and metrics.csv", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
 
+    seeds: int = setting(20, "study", "training seeds, 0 to N-1, of every variant", metavar="N", least=1)
+    only: str = setting("all", "study", "run only the variants whose name contains TEXT", metavar="TEXT")
+    processes: int = setting(2, "study", "runs at the same time", metavar="N", least=1)
+
     repeats: int = setting(3, "bench", "times that everything is measured, in turn", metavar="N", least=1)
     cap: int = setting(
         2000, "bench", "steps after which a recipe that has not reached the IoU is given up", metavar="N", least=1)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data import STREAMS, create_data, load_data, write_png
+from data import STREAMS, augment, create_data, load_data, write_png
 from settings import Settings, UserError
 
 
@@ -137,3 +137,33 @@ def test_a_grey_mask_is_refused(tmp_path):
     cv2.imwrite(str(tmp_path / "Y_1.png"), np.full((40, 40), 128, "uint8"))
     with pytest.raises(UserError, match=r"Y_1\.png holds more than two grey values"):
         load_data(tmp_path)
+
+
+@pytest.mark.parametrize("size", [(160, 160), (100, 160)])
+def test_augmentation_moves_pixels_with_their_labels_and_makes_none(size):
+    _, Y = create_data(1, Settings(size=size))
+    image = np.arange(size[0] * size[1], dtype="float32").reshape(*size, 1)  # every pixel is known by its value
+    generator = np.random.default_rng(0)
+    drawn = [augment(generator, image, Y[0]) for _ in range(60)]
+    for moved, mask in drawn:
+        assert moved.shape == mask.shape == (*size, 1)
+        assert np.array_equal(np.sort(moved.ravel()), image.ravel())
+        assert set(moved[mask == 1]) == set(image[Y[0] == 1])
+    # the circle stays in one piece, and comes to lie all over the image
+    spans = boxes(np.stack([mask for _, mask in drawn]))
+    top, bottom, left, right = boxes(Y)[0]
+    assert (spans[:, 1] - spans[:, 0] == bottom - top).all()
+    assert (spans[:, 3] - spans[:, 2] == right - left).all()
+    assert np.ptp(spans[:, 0]) > 0.8 * (size[0] - (bottom - top))
+    assert np.ptp(spans[:, 2]) > 0.8 * (size[1] - (right - left))
+    # neighbours stay neighbours, in all eight orientations of a square, in four of another rectangle
+    steps = {np.median(np.diff(moved[..., 0], axis=1)) for moved, _ in drawn}
+    assert steps == ({-160, -1, 1, 160} if size[0] == size[1] else {-1, 1})
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_augmentation_takes_a_mask_without_a_border(value):
+    image = np.arange(32 * 48, dtype="float32").reshape(32, 48, 1)
+    moved, mask = augment(np.random.default_rng(0), image, np.full_like(image, value))
+    assert np.array_equal(np.sort(moved.ravel()), image.ravel())
+    assert (mask == value).all()

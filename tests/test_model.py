@@ -60,6 +60,20 @@ def test_predictions_do_not_depend_on_the_batch(narrow, monkeypatch):
     assert network.predict(narrow, X) == pytest.approx(together, abs=1e-5)
 
 
+def test_half_precision_computes_in_half_and_keeps_float32_outside():
+    network.keras.utils.set_random_seed(2)
+    full = network.build(39.5, 533.0, width=0.125)
+    half = network.build(39.5, 533.0, width=0.125, precision="mixed_bfloat16")
+    half.set_weights(full.get_weights())
+    assert {weight.dtype for weight in half.trainable_weights} == {"float32"}
+    assert half.get_layer("bottom_convolution_1").compute_dtype == "bfloat16"
+    assert full.get_layer("bottom_convolution_1").compute_dtype == "float32"
+    X = noise(1, 40, 50, 1)
+    difference = np.abs(network.predict(half, X) - network.predict(full, X))
+    assert network.predict(half, X).dtype == np.float32
+    assert 0 < difference.max() < 0.1
+
+
 def test_normalisation_is_part_of_the_network():
     network.keras.utils.set_random_seed(1)
     plain = network.build(0, 1, width=0.125)

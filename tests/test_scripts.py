@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+import bench
 import model as network
+import train
 from data import create_data, load_data
-from settings import Settings, write_settings
+from settings import Settings, read_settings, write_settings
 
 REPOSITORY = Path(__file__).parent.parent
 # An eighth of the filters needs ten times the rate; it learns the circle in a few seconds.
@@ -63,6 +65,7 @@ def test_training_leaves_everything(trained):
     record = json.loads((output / "settings.json").read_text())
     assert record["settings"]["width"] == 0.125
     assert {"device", "versions", "commit"} < record.keys()
+    assert set(record["seconds"]) == {"start", "data", "trace", "steps", "evaluation"}
 
 
 def test_history_counts_steps_and_ends_with_all_validation_images(trained):
@@ -149,6 +152,54 @@ def test_the_recipe_of_2017_and_several_samples_train(tmp_path):
     assert 0 < float(read_csv(tmp_path / "output" / "history.csv")[-1]["loss"]) < 1
 
 
+def test_augmentation_changes_the_steps_but_not_the_sample(tmp_path):
+    done = run(tmp_path, "train.py", *BRIEF, "--augment", "--precision", "mixed_bfloat16")
+    assert done.returncode == 0, done.stderr
+    settings = read_settings(tmp_path / "output" / "settings.json")
+    assert settings.augment
+    X, Y = create_data(1, settings)
+    batches = train.samples_in_turn(settings, X, Y)
+    drawn = [next(batches) for _ in range(3)]
+    assert all(np.array_equal(np.sort(x.ravel()), np.sort(X.ravel())) for x, _ in drawn)
+    assert not np.array_equal(drawn[0][0], drawn[1][0])
+    for saved, made in zip(load_data(tmp_path / "output" / "train"), (X, Y), strict=True):
+        assert np.array_equal(saved, made)
+
+
+def test_half_floats_on_a_cpu_are_refused(tmp_path):
+    if network.device() != "CPU":
+        pytest.skip("a GPU is there")
+    done = run(tmp_path, "train.py", *BRIEF, "--precision", "mixed_float16")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.match(r"train\.py: --precision mixed_float16 is only slower on a CPU.*\n\Z", done.stderr)
+    assert not any(tmp_path.iterdir())
+
+
+def test_benchmark_prints_every_row(tmp_path):
+    tiny = "--width 0.04 --size 64 64 --radius 8 12 --steps 3 --validation 2".split()
+    done = run(tmp_path, "bench.py", "--quick", "--cap", "2", *tiny)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = read_csv(tmp_path / "output" / "bench.csv")
+    named = {row["row"].strip(): float(row["median"]) for row in rows}
+    assert all(row["row"] in done.stdout for row in rows)
+    assert list(named) == [
+        "matrix product, 2048 x 2048", "operations of a step", "floor: operations at that rate", "step", "step / floor",
+        "prediction, 64 x 64", "prediction, 2048 x 2048", "prediction, 2048 x 2048, peak memory",
+        "create_data", "create_data, PNGs written", "train.py",
+        *(f"of these {part}" for part in ("data", "trace", "evaluation", "steps", "start", "files, pictures, exit")),
+        "train.py / its bare steps", "train.py, peak memory", "test.py",
+        "IoU 0.95, this recipe, seed 0", "IoU 0.95, 2017 recipe, seed 0"]
+    assert named["step / floor"] == pytest.approx(named["step"] / named["floor: operations at that rate"], rel=1e-3)
+    assert all(value > 0 for value in named.values())
+    # three steps of a tiny network do not get there
+    assert named["IoU 0.95, this recipe, seed 0"] == named["IoU 0.95, 2017 recipe, seed 0"] == np.inf
+
+
+def test_operations_of_a_step_are_those_of_the_convolutions():
+    model = network.build(0, 1, size=(160, 160))
+    assert bench.training_operations(model) == pytest.approx(3 * 6.50e9, rel=0.005)
+
+
 @pytest.mark.parametrize("line", [
     "train.py --stepz 3",
     "train.py --radius 200 300",
@@ -163,6 +214,10 @@ def test_the_recipe_of_2017_and_several_samples_train(tmp_path):
     "test.py --output kept --vis file",
     "test.py --output kept --radius 100 100",
     "model.py --width -1",
+    "bench.py --repeats 0",
+    "study.py --only",
+    "study.py recipes --only nothing",
+    "study.py riddles",
 ])
 def test_a_mistake_is_one_sentence_and_nothing_is_changed(tmp_path, line):
     (tmp_path / "file").write_text("precious")
@@ -188,12 +243,13 @@ def test_data_and_model_show_themselves(tmp_path):
     assert done.stdout.splitlines()[-1].split() == ["total", "13,360,593"]
 
 
-def test_help_does_not_wait_for_tensorflow():
-    script = """
+@pytest.mark.parametrize("name", ["train.py", "test.py", "bench.py", "study.py", "data.py"])
+def test_help_does_not_wait_for_tensorflow(name):
+    script = f"""
 import contextlib, runpy, sys
-sys.argv = ["train.py", "--help"]
+sys.argv = ["{name}", "--help"]
 with contextlib.suppress(SystemExit):
-    runpy.run_path("train.py", run_name="__main__")
+    runpy.run_path("{name}", run_name="__main__")
 sys.exit("keras" in sys.modules or "tensorflow" in sys.modules)
 """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -2,10 +2,21 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 
-from settings import Settings, UserError, check_folder, parse, read_settings, write_settings
+from settings import (
+    RECIPE_2017,
+    Settings,
+    UserError,
+    check_folder,
+    parse,
+    read_settings,
+    training_flags,
+    training_names,
+    write_settings,
+)
 
 
 @pytest.mark.parametrize(("values", "message"), [
@@ -52,6 +63,19 @@ def test_a_wrong_command_line_is_one_sentence_and_status_2(monkeypatch, capsys, 
     assert "--help" in message
 
 
+def test_switches_are_turned_on_and_off(monkeypatch):
+    for line, expected in (("--augment", True), ("--no-augment", False)):
+        monkeypatch.setattr("sys.argv", ["train.py", line])
+        assert parse("", ("training",)) == {"augment": expected}
+
+
+def test_the_flags_of_a_run_make_its_settings_again(monkeypatch):
+    assert training_flags(Settings()) == []
+    settings = Settings(seed=3, size=(64, 96), radius=(3, 9), augment=True, **RECIPE_2017)
+    monkeypatch.setattr("sys.argv", ["train.py", *" ".join(training_flags(settings)).split()])
+    assert Settings(**parse("", ("run", "data", "training"))) == settings
+
+
 def test_help_names_every_flag_with_its_default(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["train.py", "--help"])
     with pytest.raises(SystemExit) as stop:
@@ -59,10 +83,10 @@ def test_help_names_every_flag_with_its_default(monkeypatch, capsys):
     assert stop.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     for field in dataclasses.fields(Settings):
-        if field.metadata["group"] != "test":
-            assert f"--{field.name.replace('_', '-')} " in text
+        if field.name in training_names():
+            assert re.search(rf"--{field.name.replace('_', '-')}[ ,]", text)
             assert field.metadata["help"] in text
-    assert text.count("(default: ") == sum(field.metadata["group"] != "test" for field in dataclasses.fields(Settings))
+    assert text.count("(default: ") == len(training_names())
 
 
 def test_settings_are_read_back(tmp_path):

@@ -1,0 +1,164 @@
+"""Many runs of the experiment that differ in one thing, and what they have in common.
+
+`python study.py` lists the questions, `python study.py recipes` runs one. Every finished run is a row of
+output/study/QUESTION.csv; run again, a question goes on where it was interrupted.
+"""
+
+import csv
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import baselines
+import metrics
+import train
+from settings import RECIPE_2017, Settings, UserError, check_folder, parse, run_script, training_flags, training_names
+
+
+class Question(NamedTuple):
+    """What is asked, and {variant: what it changes in the settings}."""
+
+    text: str
+    variants: dict
+
+
+FILLS = {"noise fill": {}, "constant fill": {"fill": "constant"}}
+RECIPES = {
+    "2017 recipe": RECIPE_2017,
+    "this recipe": {},
+    "this recipe, --augment": {"augment": True},
+    # what one image is measured against; a recipe for many images, no longer one sample
+    "a fresh image every step": {"samples": 400, "steps": 400},
+}
+QUESTIONS = {
+    "recipes": Question("How well does one image teach the next hundred, by which recipe?", {
+        f"{recipe}, {fill}": {**changes, **of_fill}
+        for recipe, changes in RECIPES.items() for fill, of_fill in FILLS.items()}),
+}
+
+
+def score(settings):
+    """Train with these settings, in the same way as train.py: the row of the CSV, all settings and what came out."""
+    import model as network
+
+    network.keras.backend.clear_session()
+    started = time.perf_counter()
+    run = train.train(settings)
+    taken = time.perf_counter() - started
+    X, Y = run.validation
+    null = metrics.iou(Y, baselines.blur_otsu(X))
+    last = run.history[-1]
+    scores = {name: last[name] for name in ("train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean")}
+    return {**identity(settings), "train_loss": last["loss"], **scores, "blur_otsu_iou_mean": null.mean(),
+            "blur_otsu_iou_min": null.min(), "train_seconds": last["seconds"], "seconds": round(taken, 2)}
+
+
+def identity(settings):
+    """The settings that a row is known by, as the CSV holds them: {name: text}."""
+    return {name: str(getattr(settings, name)) for name in training_names() if name != "output"}
+
+
+def attempt(settings):
+    """`score`, or the error as text: a run that fails must not stop the others."""
+    try:
+        return settings, score(settings), None
+    except Exception as error:  # whatever it is, it is reported with the command that repeats it
+        return settings, None, f"{type(error).__name__}: {error}"
+
+
+def planned(question, wanted):
+    """The runs of a question, {settings: variant}, all variants of a seed before the next seed."""
+    names = [name for name in question.variants if wanted.only in ("all", name) or wanted.only in name]
+    if not names:
+        raise UserError(f"--only {wanted.only} is part of no variant; choose from: {', '.join(question.variants)}")
+    return {Settings(seed=seed, **question.variants[name]): name for seed in range(wanted.seeds) for name in names}
+
+
+def read_rows(path):
+    """The rows of a CSV of earlier runs, as dicts of text; none if there is no such file."""
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def append_row(row, path):
+    """Add one row to a CSV, at once and whole: a run that is interrupted later keeps it."""
+    new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", newline="\n") as file:
+        writer = csv.DictWriter(file, row, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def run(question, wanted, path):
+    """Do the runs of a question that `path` does not hold yet, several at a time; returns how many failed."""
+    import joblib
+
+    done = [{name: row.get(name) for name in identity(wanted)} for row in read_rows(path)]
+    runs = planned(question, wanted)
+    missing = [settings for settings in runs if identity(settings) not in done]
+    failed = 0
+    parallel = joblib.Parallel(n_jobs=wanted.processes, return_as="generator_unordered")
+    results = parallel(joblib.delayed(attempt)(settings) for settings in missing)
+    for count, (settings, row, error) in enumerate(results, start=len(runs) - len(missing) + 1):
+        where = f"{count}/{len(runs)}  {runs[settings]}, seed {settings.seed}"
+        if error:
+            failed += 1
+            print(f"{where} failed: {error}; repeat it with: python train.py {' '.join(training_flags(settings))}",
+                  file=sys.stderr)
+        else:
+            append_row({"variant": runs[settings], **row}, path)
+            print(f"{where}: IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f}", flush=True)
+    return failed
+
+
+def table(question, rows):
+    """Markdown: a line for each variant, and one for blur + Otsu on the same images as the variant before it."""
+    lines = ["| | n | train IoU | validation IoU: mean ± standard deviation over seeds | worst seed | worst image "
+             "| steps | seconds | command |", "|---|---|---|---|---|---|---|---|---|"]
+    for variant, changes in question.variants.items():
+        of = [row for row in rows if row["variant"] == variant]
+        if not of:
+            continue
+        values = {name: np.array([float(row[name]) for row in of])
+                  for name in ("train_iou", "val_iou_mean", "val_iou_min", "train_seconds")}
+        command = " ".join(["python train.py", *training_flags(Settings(**changes))])
+        mean, spread = values["val_iou_mean"].mean(), values["val_iou_mean"].std(ddof=1) if len(of) > 1 else np.nan
+        lines.append(
+            f"| {variant} | {len(of)} | {values['train_iou'].mean():.3f} | {mean:.3f} ± {spread:.3f} "
+            f"| {values['val_iou_mean'].min():.3f} | {values['val_iou_min'].min():.3f} | {of[0]['steps']} "
+            f"| {np.median(values['train_seconds']):.0f} | `{command}` |")
+    for fill in ("noise", "constant"):
+        nulls = {row["seed"]: row for row in rows if row["fill"] == fill}.values()
+        if nulls:
+            means = np.array([float(row["blur_otsu_iou_mean"]) for row in nulls])
+            lines.append(f"| blur + Otsu, {fill} fill | {len(means)} | | {means.mean():.3f} ± {means.std(ddof=1):.3f} "
+                         f"| {means.min():.3f} | {min(float(row['blur_otsu_iou_min']) for row in nulls):.3f} | | | |")
+    return lines
+
+
+def main():
+    names = [word for word in sys.argv[1:2] if word in QUESTIONS]
+    del sys.argv[1 : 1 + len(names)]
+    wanted = Settings(**parse(__doc__, ("output", "study")))
+    if not names:
+        print("\n".join(f"{name:12}{question.text}" for name, question in QUESTIONS.items()))
+        return
+    folder = Path(wanted.output, "study")
+    check_folder(folder, "--output")
+    question, path = QUESTIONS[names[0]], folder / f"{names[0]}.csv"
+    failed = run(question, wanted, path)
+    lines = table(question, read_rows(path))
+    path.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    run_script(main)
