@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+import recipe
 import train
 from data import create_data
 from settings import RECIPE_2017, Settings, check_folder, parse, run_script, training_flags
@@ -40,10 +41,10 @@ def step(settings, repeat):
     from keras import ops
 
     X, Y = create_data(1, settings)
-    model = train.compiled(settings, X)
-    samples = train.samples_in_turn(settings, X, Y)
+    model = recipe.compiled(settings, X)
+    samples = recipe.samples_in_turn(settings, X, Y)
     matrix = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((2048, 2048)).astype("float32"))
-    work = training_operations(network.build(0, 1, settings.width, settings.size))
+    work = training_operations(network.build(settings, size=settings.size))
     steps, products = [], []
     for _ in range(13):  # in turn, so that both see the same machine
         products.append(seconds(lambda: ops.convert_to_numpy(ops.matmul(matrix, matrix)[0, 0])))
@@ -80,7 +81,7 @@ def prediction(settings, repeat):
     import model as network
 
     X, _ = create_data(50, settings, "test")
-    model = network.build(float(X.mean()), float(X.var()), settings.width, precision=settings.precision)
+    model = network.build(settings, X.mean(), X.var())
     network.predict(model, X[:10])
     return {("prediction, {} x {}".format(*settings.size), "images/s"): len(X) / seconds(
         lambda: network.predict(model, X))}
@@ -91,7 +92,7 @@ def large_image(settings, repeat):
     import model as network
 
     X, _ = create_data(1, dataclasses.replace(settings, size=(2048, 2048)), "test")
-    model = network.build(float(X.mean()), float(X.var()), settings.width, precision=settings.precision)
+    model = network.build(settings, X.mean(), X.var())
     network.predict(model, X[:, :64, :64])
     taken = seconds(lambda: network.predict(model, X))
     return {("prediction, 2048 x 2048", "ms"): taken * 1e3, **peak_memory("prediction, 2048 x 2048")}

@@ -6,6 +6,7 @@ network as a table.
 
 import contextlib
 import ctypes
+import math
 import os
 
 
@@ -104,29 +105,31 @@ def double_convolution(x, filters, name):
     return x
 
 
-def build(mean, variance, width=1.0, size=(None, None), precision="float32"):
+def build(settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, None)):
     """The U-Net as an uncompiled Keras model: (n, height, width, 1) grey values -> probabilities.
 
+    settings: width, precision, output_bias, input_noise and dropout count here.
     mean, variance: of the grey values of the training sample; they become the first layer.
-    width: factor on every level's filters. 1 gives 13,360,593 trainable parameters.
+    share: of the foreground in the training sample, 0..1, for the bias of the output.
     size: height and width, pixels; only needed to see the sizes within, any size runs without.
-    precision: dtype policy of the convolutions; weights, grey values and probabilities are float32.
     """
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
+    keras.config.set_dtype_policy(settings.precision)
     try:
-        return connect(mean, variance, width, size)
+        return connect(settings, mean, variance, share, size)
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def connect(mean, variance, width, size):
-    """The layers of `build`, computing as Keras' dtype policy says but for the first and the last."""
+def connect(settings, mean, variance, share, size):
+    """The layers of `build`. All but the first and the last compute as Keras' dtype policy says."""
     def scaled(filters):
-        return max(1, round(filters * width))
+        return max(1, round(filters * settings.width))
 
     inputs = keras.Input((*size, 1), name="grey_values", dtype="float32")
     x = layers.Normalization(axis=None, mean=mean, variance=variance, dtype="float32", name="normalisation")(inputs)
+    if settings.input_noise:
+        x = layers.GaussianNoise(settings.input_noise, dtype="float32", name="input_noise")(x)
     x = PadToMultiple(dtype="float32", name="pad")(x)
     across = []
     for level, filters in enumerate(DOWN, start=1):
@@ -138,11 +141,22 @@ def connect(mean, variance, width, size):
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}_sample")(x)
         x = layers.Concatenate(name=f"up_{level}_concatenate")([x, across.pop()])
         x = double_convolution(x, scaled(filters), f"up_{level}")
-    x = layers.Conv2D(1, 1, dtype="float32", name="output_convolution")(x)
+        if settings.dropout:
+            x = layers.Dropout(settings.dropout, name=f"up_{level}_dropout")(x)
+    x = layers.Conv2D(1, 1, bias_initializer=output_bias(settings, share), dtype="float32",
+                      name="output_convolution")(x)
     x = CropLike(dtype="float32", name="crop")([x, inputs])
     # The sigmoid comes last, on its own: there TensorFlow's cross-entropy finds the logits, and stays exact.
     outputs = layers.Activation("sigmoid", dtype="float32", name="probability")(x)
     return keras.Model(inputs, outputs, name="unet")
+
+
+def output_bias(settings, share):
+    """The initial bias of the output: 0, or what makes an untrained network predict the foreground's share."""
+    if settings.output_bias == "zero":
+        return "zeros"
+    share = min(max(share, 0.001), 0.999)  # a mask may be empty, or full
+    return keras.initializers.Constant(math.log(share / (1 - share)))
 
 
 def device():
@@ -194,7 +208,7 @@ def table(model):
 def main():
     # a radius that fits into every size: no image is drawn here
     settings = Settings(radius=(1, 1), **parse("Print the network as a table.", ("size", "width")))
-    print("\n".join(table(build(0, 1, settings.width, settings.size))))
+    print("\n".join(table(build(settings, size=settings.size))))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ SMALLEST_SIDE = 32  # pixels: the network halves an image five times
 
 
 # The recipe of the published experiment, where it differs from the defaults below.
-RECIPE_2017 = dict(loss="dice", optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0, steps=2000)
+RECIPE_2017 = dict(loss="dice", optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0,
+                   output_bias="zero", steps=2000)
 
 
 class UserError(ValueError):
@@ -64,7 +65,9 @@ class Settings:
         choices=("float32", "mixed_bfloat16", "mixed_float16"))
     # It generalises within 20 to 40 steps; the others bring the learning rate down to 0.
     steps: int = setting(80, "training", "optimiser updates, one image each", metavar="N", least=1)
-    loss: str = setting("cross-entropy", "training", "what is minimised", choices=("cross-entropy", "dice"))
+    loss: str = setting(
+        "cross-entropy", "training", "what is minimised; 'both' is cross-entropy plus Dice",
+        choices=("cross-entropy", "dice", "both", "focal"))
     # Without it validation IoU can fall late: 0.925 on seed 102, 0.965 with 0.1 (60 steps, 25 images).
     label_smoothing: float = setting(
         0.05, "training", "how far cross-entropy draws the mask's 0 and 1 together", metavar="SHARE", least=0, most=0.9)
@@ -80,6 +83,21 @@ class Settings:
     clip_norm: float = setting(
         0.1, "training", "largest norm of the whole gradient, longer ones are scaled down; 0 is no limit",
         metavar="NORM", least=0, most=1e12)
+    output_bias: str = setting(
+        "share", "training", "where the output starts: at the foreground's share of the sample, or at 0, which is a "
+        "probability of one half", choices=("share", "zero"))
+    # What follows is off: docs/recipe.md says what each of them gave.
+    input_noise: float = setting(
+        0.0, "training", "standard deviation of Gaussian noise on the normalised input, drawn anew at every step",
+        metavar="SD", least=0, most=100)
+    dropout: float = setting(
+        0.0, "training", "share of values dropped after each level of the decoder", metavar="SHARE", least=0, most=0.9)
+    weight_decay: float = setting(
+        0.0, "training", "decay of the weights at each step, times the learning rate", metavar="FACTOR",
+        least=0, most=1e3)
+    averaging: float = setting(
+        0.0, "training", "momentum of an average of the weights, which takes their place in the end",
+        metavar="MOMENTUM", least=0, most=0.9999)
     evaluations: int = setting(
         12, "training", "times the network is scored after step 0, denser early than late", metavar="N", least=1,
         most=100_000)

@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 
 import metrics
-from data import augment, create_data, random_stream, write_data
-from settings import Settings, UserError, check_folder, parse, run_script, write_settings
+import recipe
+from data import create_data, write_data
+from settings import Settings, check_folder, parse, run_script, write_settings
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
 
@@ -63,16 +64,18 @@ def train(settings, report=lambda step, row: None):
         X, Y = create_data(settings.samples, settings, "train")
         X_val, Y_val = create_data(settings.validation, settings, "validation")
     with watch("trace"):
-        model = compiled(settings, X)
+        model = recipe.compiled(settings, X, Y)
 
     history, moments = [], {}
-    samples = samples_in_turn(settings, X, Y)
+    samples = recipe.samples_in_turn(settings, X, Y)
     evaluate_at, show_at = evaluation_steps(settings), moment_steps(settings)
     for step in range(settings.steps + 1):
         if step > 0:  # step 0 is the untrained network
             # the first step and the first prediction trace the network, which takes longer than they do
             with watch("steps" if step > 1 else "trace"):
                 model.train_on_batch(*next(samples))
+        if step == settings.steps and settings.averaging:
+            model.optimizer.finalize_variable_values(model.trainable_variables)  # the averages become the weights
         if step in evaluate_at:
             some = slice(None if step == settings.steps else settings.watch)
             with watch("evaluation" if step > 0 else "trace"):
@@ -82,57 +85,6 @@ def train(settings, report=lambda step, row: None):
                 moments[step] = np.concatenate([P[:1], P_val[: min(2, settings.watch)]])
         report(step, history[-1])
     return Run(model, (X, Y), (X_val, Y_val), P_val, history, moments, watch)
-
-
-def compiled(settings, X):
-    """The untrained network for training images X, with the settings' initial weights, loss and optimiser."""
-    import model as network  # first: it starts Keras quietly
-    import keras
-
-    if settings.precision == "mixed_float16" and network.device() == "CPU":
-        raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in float32; leave it out")
-    keras.utils.set_random_seed(settings.seed)
-    model = network.build(float(X.mean()), float(X.var()), settings.width, precision=settings.precision)
-    model.compile(make_optimizer(settings), make_loss(settings))
-    model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
-    return model
-
-
-def samples_in_turn(settings, X, Y):
-    """Yield the training samples one after the other, for ever, as batches (1, height, width, 1) of X and Y."""
-    import keras
-
-    generator = random_stream(settings.seed, "augmentation")
-    if not settings.augment:
-        X, Y = keras.ops.convert_to_tensor(X), keras.ops.convert_to_tensor(Y)  # now they stay on the device
-    while True:
-        for image, mask in zip(X, Y, strict=True):
-            if settings.augment:
-                image, mask = augment(generator, image, mask)
-            yield image[np.newaxis], mask[np.newaxis]
-
-
-def make_loss(settings):
-    """The loss of the settings, averaged over pixels (cross-entropy) or over images (Dice)."""
-    import keras
-
-    if settings.loss == "dice":
-        return keras.losses.Dice(axis=(1, 2, 3))  # of each image by itself, over all its pixels
-    return keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
-
-
-def make_optimizer(settings):
-    """The optimiser of the settings, with its learning rate schedule and clipping."""
-    import keras
-
-    rate = settings.learning_rate
-    warm_up = round(settings.warm_up * settings.steps)
-    if settings.schedule == "cosine":
-        # starts at one warm-up step's worth, not at 0, where the first update would change nothing
-        rate = keras.optimizers.schedules.CosineDecay(
-            rate / max(1, warm_up), max(1, settings.steps - warm_up), warmup_target=rate, warmup_steps=max(1, warm_up))
-    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[settings.optimizer]
-    return optimizer(rate, global_clipnorm=settings.clip_norm or None)
 
 
 def evaluation_steps(settings):

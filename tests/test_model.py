@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 import model as network
-from settings import UserError
+from settings import Settings, UserError
 
 REPOSITORY = Path(__file__).parent.parent
+NARROW = Settings(width=0.125)
 
 
 @pytest.fixture(scope="module")
 def narrow():
     """An untrained network of width 1/8."""
     network.keras.utils.set_random_seed(0)
-    return network.build(39.5, 533.0, width=0.125)
+    return network.build(NARROW, 39.5, 533.0)
 
 
 def noise(*shape):
@@ -25,7 +26,7 @@ def noise(*shape):
 
 
 def test_the_network_of_2017_has_13360593_parameters():
-    model = network.build(39.5, 533.0)
+    model = network.build(Settings(), 39.5, 533.0)
     assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == 13_360_593
     assert model.count_params() == 13_360_593  # and normalisation, the first layer, has none to train
     convolutions = [layer for layer in model.layers if isinstance(layer, network.layers.Conv2D)]
@@ -62,8 +63,8 @@ def test_predictions_do_not_depend_on_the_batch(narrow, monkeypatch):
 
 def test_half_precision_computes_in_half_and_keeps_float32_outside():
     network.keras.utils.set_random_seed(2)
-    full = network.build(39.5, 533.0, width=0.125)
-    half = network.build(39.5, 533.0, width=0.125, precision="mixed_bfloat16")
+    full = network.build(NARROW, 39.5, 533.0)
+    half = network.build(Settings(width=0.125, precision="mixed_bfloat16"), 39.5, 533.0)
     half.set_weights(full.get_weights())
     assert {weight.dtype for weight in half.trainable_weights} == {"float32"}
     assert half.get_layer("bottom_convolution_1").compute_dtype == "bfloat16"
@@ -74,10 +75,28 @@ def test_half_precision_computes_in_half_and_keeps_float32_outside():
     assert 0 < difference.max() < 0.1
 
 
+def test_output_bias_starts_at_the_share_of_the_foreground():
+    for share in (0.1, 0.0):
+        weights = network.build(NARROW, 39.5, 533.0, share=share).get_layer("output_convolution").get_weights()
+        assert 1 / (1 + np.exp(-weights[1])) == pytest.approx(max(share, 0.001), rel=1e-5)
+    zero = network.build(Settings(width=0.125, output_bias="zero"), 39.5, 533.0, share=0.1)
+    assert zero.get_layer("output_convolution").get_weights()[1] == 0
+
+
+def test_input_noise_and_dropout_disturb_the_training_only():
+    X = noise(1, 64, 64, 1)
+    for changes, count in ((dict(input_noise=0.5), 1), (dict(dropout=0.3), 5)):
+        plain, disturbed = network.build(NARROW), network.build(Settings(width=0.125, **changes))
+        assert len(disturbed.layers) == len(plain.layers) + count
+        disturbed.set_weights(plain.get_weights())
+        assert np.array_equal(network.predict(disturbed, X), network.predict(plain, X))
+        assert np.abs(disturbed(X, training=True) - plain(X, training=True)).max() > 1e-6
+
+
 def test_normalisation_is_part_of_the_network():
     network.keras.utils.set_random_seed(1)
-    plain = network.build(0, 1, width=0.125)
-    shifted = network.build(30, 25, width=0.125)
+    plain = network.build(NARROW)
+    shifted = network.build(NARROW, 30, 25)
     shifted.set_weights(plain.get_weights())
     X = noise(1, 32, 32, 1) / 80
     assert network.predict(shifted, X * 5 + 30) == pytest.approx(network.predict(plain, X), abs=1e-5)
@@ -107,7 +126,7 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
 
 
 def test_table_adds_up():
-    lines = network.table(network.build(0, 1, size=(160, 160)))
+    lines = network.table(network.build(size=(160, 160)))
     assert lines[-1].split() == ["total", "13,360,593"]
     assert sum(int(line.split()[-1].replace(",", "")) for line in lines[1:-1]) == 13_360_593
     assert "5 x 5" in lines[6]

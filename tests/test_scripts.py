@@ -14,7 +14,7 @@ import pytest
 
 import bench
 import model as network
-import train
+import recipe
 from data import create_data, load_data
 from settings import Settings, read_settings, write_settings
 
@@ -158,7 +158,7 @@ def test_augmentation_changes_the_steps_but_not_the_sample(tmp_path):
     settings = read_settings(tmp_path / "output" / "settings.json")
     assert settings.augment
     X, Y = create_data(1, settings)
-    batches = train.samples_in_turn(settings, X, Y)
+    batches = recipe.samples_in_turn(settings, X, Y)
     drawn = [next(batches) for _ in range(3)]
     assert all(np.array_equal(np.sort(x.ravel()), np.sort(X.ravel())) for x, _ in drawn)
     assert not np.array_equal(drawn[0][0], drawn[1][0])
@@ -196,7 +196,7 @@ def test_benchmark_prints_every_row(tmp_path):
 
 
 def test_operations_of_a_step_are_those_of_the_convolutions():
-    model = network.build(0, 1, size=(160, 160))
+    model = network.build(size=(160, 160))
     assert bench.training_operations(model) == pytest.approx(3 * 6.50e9, rel=0.005)
 
 
