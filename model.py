@@ -9,6 +9,8 @@ import ctypes
 import math
 import os
 
+import numpy as np
+
 
 @contextlib.contextmanager
 def quiet_start():
@@ -167,9 +169,10 @@ def device():
 
 def predict(model, X):
     """Probabilities, float32 (n, height, width, 1), of images X, grey values of the same shape, in batches."""
-    pixels = X.shape[1] * X.shape[2]
-    batch_size = max(1, BATCH_PIXELS // pixels)
-    return model.predict(X, batch_size=batch_size, verbose=0)
+    batches = -(-X.size // BATCH_PIXELS)
+    # Keras' predict sets up a data pipeline first, which takes longer than to segment an image. Batches of at
+    # most two sizes, because some backends compile the network for each.
+    return np.concatenate([model.predict_on_batch(batch) for batch in np.array_split(X, min(batches, len(X)))])
 
 
 def save(model, path):
