@@ -142,7 +142,7 @@ def script(folder, name, *flags):
 def race(settings, repeat, name="this recipe"):
     """Steps, and seconds of training, until the mean IoU of WATCH validation images first reaches GOAL."""
     settings = dataclasses.replace(settings, seed=repeat, validation=WATCH, watch=WATCH,
-                                   evaluations=min(settings.steps, 100))
+                                   evaluations=min(settings.steps, 50))
     reached = {}
 
     def stop_at_goal(_, row):

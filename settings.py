@@ -15,8 +15,7 @@ SMALLEST_SIDE = 32  # pixels: the network halves an image five times
 
 
 # The recipe of the published experiment, where it differs from the defaults below.
-RECIPE_2017 = dict(loss="dice", optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0,
-                   output_bias="zero", steps=2000)
+RECIPE_2017 = dict(loss="dice", optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0, steps=2000)
 
 
 class UserError(ValueError):
@@ -64,7 +63,7 @@ class Settings:
         "float32", "training", "numbers to compute with; the weights stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"))
     # It generalises within 20 to 40 steps; the others bring the learning rate down to 0.
-    steps: int = setting(80, "training", "optimiser updates, one image each", metavar="N", least=1)
+    steps: int = setting(50, "training", "optimiser updates, one image each", metavar="N", least=1)
     loss: str = setting(
         "cross-entropy", "training", "what is minimised; 'both' is cross-entropy plus Dice",
         choices=("cross-entropy", "dice", "both", "focal"))
@@ -72,7 +71,7 @@ class Settings:
     label_smoothing: float = setting(
         0.05, "training", "how far cross-entropy draws the mask's 0 and 1 together", metavar="SHARE", least=0, most=0.9)
     optimizer: str = setting("adam", "training", "how it is minimised", choices=("adam", "sgd"))
-    learning_rate: float = setting(1e-3, "training", "peak learning rate", metavar="RATE", least=1e-12, most=1e3)
+    learning_rate: float = setting(2e-3, "training", "peak learning rate", metavar="RATE", least=1e-12, most=1e3)
     schedule: str = setting(
         "cosine", "training", "'cosine' warms up over --warm-up, then falls to 0 by the last step; 'constant' "
         "stays at the peak", choices=("cosine", "constant"))
@@ -83,10 +82,10 @@ class Settings:
     clip_norm: float = setting(
         0.1, "training", "largest norm of the whole gradient, longer ones are scaled down; 0 is no limit",
         metavar="NORM", least=0, most=1e12)
-    output_bias: str = setting(
-        "share", "training", "where the output starts: at the foreground's share of the sample, or at 0, which is a "
-        "probability of one half", choices=("share", "zero"))
     # What follows is off: docs/recipe.md says what each of them gave.
+    output_bias: str = setting(
+        "zero", "training", "where the output starts: at 0, which is a probability of one half, or at the "
+        "foreground's share of the sample", choices=("zero", "share"))
     input_noise: float = setting(
         0.0, "training", "standard deviation of Gaussian noise on the normalised input, drawn anew at every step",
         metavar="SD", least=0, most=100)
@@ -107,7 +106,8 @@ class Settings:
     vis: str = setting("vis", "test", "folder for the pictures and metrics.csv", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
 
-    seeds: int = setting(20, "study", "training seeds, 0 to N-1, of every variant", metavar="N", least=1)
+    seeds: int = setting(20, "study", "training seeds of every variant", metavar="N", least=1)
+    first_seed: int = setting(0, "study", "the first of them", metavar="SEED", least=0, most=2**31)
     only: str = setting("all", "study", "run only the variants whose name contains TEXT", metavar="TEXT")
     processes: int = setting(2, "study", "runs at the same time", metavar="N", least=1)
 

@@ -8,6 +8,7 @@ import csv
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -177,8 +178,12 @@ def describe_machine():
     with contextlib.suppress(OSError):  # git may not be installed
         commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
                                 cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip() or None
+    if device == "CPU":
+        device = f"CPU, {os.cpu_count()} cores"
+        if shutil.which("nvidia-smi"):  # it comes with the driver
+            device += f" (there is an NVIDIA card, but {keras.backend.backend()} does not see it: README.md, GPU)"
     return {
-        "device": f"CPU, {os.cpu_count()} cores" if device == "CPU" else device,
+        "device": device,
         "versions": {"python": platform.python_version(), keras.backend.backend(): backend.__version__,
                      "keras": keras.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
         "commit": commit,

@@ -77,9 +77,10 @@ def test_half_precision_computes_in_half_and_keeps_float32_outside():
 
 def test_output_bias_starts_at_the_share_of_the_foreground():
     for share in (0.1, 0.0):
-        weights = network.build(NARROW, 39.5, 533.0, share=share).get_layer("output_convolution").get_weights()
+        settings = Settings(width=0.125, output_bias="share")
+        weights = network.build(settings, 39.5, 533.0, share=share).get_layer("output_convolution").get_weights()
         assert 1 / (1 + np.exp(-weights[1])) == pytest.approx(max(share, 0.001), rel=1e-5)
-    zero = network.build(Settings(width=0.125, output_bias="zero"), 39.5, 533.0, share=0.1)
+    zero = network.build(NARROW, 39.5, 533.0, share=0.1)
     assert zero.get_layer("output_convolution").get_weights()[1] == 0
 
 
