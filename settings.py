@@ -63,7 +63,7 @@ class Settings:
         "float32", "training", "numbers to compute with; the weights stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"))
     # It generalises within 20 to 40 steps; the others bring the learning rate down to 0.
-    steps: int = setting(50, "training", "optimiser updates, one image each", metavar="N", least=1)
+    steps: int = setting(80, "training", "optimiser updates, one image each", metavar="N", least=1)
     loss: str = setting(
         "cross-entropy", "training", "what is minimised; 'both' is cross-entropy plus Dice",
         choices=("cross-entropy", "dice", "both", "focal"))
@@ -71,7 +71,7 @@ class Settings:
     label_smoothing: float = setting(
         0.05, "training", "how far cross-entropy draws the mask's 0 and 1 together", metavar="SHARE", least=0, most=0.9)
     optimizer: str = setting("adam", "training", "how it is minimised", choices=("adam", "sgd"))
-    learning_rate: float = setting(2e-3, "training", "peak learning rate", metavar="RATE", least=1e-12, most=1e3)
+    learning_rate: float = setting(1e-3, "training", "peak learning rate", metavar="RATE", least=1e-12, most=1e3)
     schedule: str = setting(
         "cosine", "training", "'cosine' warms up over --warm-up, then falls to 0 by the last step; 'constant' "
         "stays at the peak", choices=("cosine", "constant"))
