@@ -35,13 +35,13 @@ class GoalReached(Exception):  # noqa: N818 - it is no error
     """The goal is reached; there is no need to train on."""
 
 
-def step(settings, repeat):
-    """A training step beside its floor: its floating-point operations at the rate of a large matrix product."""
+def step_and_prediction(settings, repeat):
+    """A training step beside its floor, its operations at the rate of a large matrix product; prediction."""
     import model as network
     from keras import ops
 
     X, Y = create_data(1, settings)
-    model = recipe.compiled(settings, X)
+    model = recipe.compiled(settings, X, Y)
     samples = recipe.samples_in_turn(settings, X, Y)
     matrix = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((2048, 2048)).astype("float32"))
     work = training_operations(network.build(settings, size=settings.size))
@@ -50,12 +50,16 @@ def step(settings, repeat):
         products.append(seconds(lambda: ops.convert_to_numpy(ops.matmul(matrix, matrix)[0, 0])))
         steps.append(seconds(lambda: model.train_on_batch(*next(samples))))
     taken, rate = statistics.median(steps[3:]), 2 * 2048**3 / statistics.median(products[3:])
+    images, _ = create_data(50, settings, "test")
+    network.predict(model, images[:10])
+    predicting = seconds(lambda: network.predict(model, images))
     return {
         ("matrix product, 2048 x 2048", "GFLOP/s"): rate / 1e9,
         ("operations of a step", "GFLOP"): work / 1e9,
         ("floor: operations at that rate", "ms"): work / rate * 1e3,
         ("step", "ms"): taken * 1e3,
         ("step / floor", ""): taken / (work / rate),
+        ("prediction, {} x {}".format(*settings.size), "images/s"): 50 / predicting,
     }
 
 
@@ -74,17 +78,6 @@ def seconds(function):
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
-
-
-def prediction(settings, repeat):
-    """Images a second at the size of the settings."""
-    import model as network
-
-    X, _ = create_data(50, settings, "test")
-    model = network.build(settings, X.mean(), X.var())
-    network.predict(model, X[:10])
-    return {("prediction, {} x {}".format(*settings.size), "images/s"): len(X) / seconds(
-        lambda: network.predict(model, X))}
 
 
 def large_image(settings, repeat):
@@ -139,7 +132,7 @@ def script(folder, name, *flags):
     subprocess.run([sys.executable, REPOSITORY / name, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
-def race(settings, repeat, name="this recipe"):
+def race(settings, repeat, name):
     """Steps, and seconds of training, until the mean IoU of WATCH validation images first reaches GOAL."""
     settings = dataclasses.replace(settings, seed=repeat, validation=WATCH, watch=WATCH,
                                    evaluations=min(settings.steps, 50))
@@ -157,10 +150,11 @@ def race(settings, repeat, name="this recipe"):
             for column, unit in (("step", "steps"), ("seconds", "s"))}
 
 
-def race_2017(settings, repeat):
-    """The same with the recipe of 2017, given up after the settings' cap; its rate is constant, so no schedule ends."""
-    recipe = RECIPE_2017 | {"steps": min(settings.cap, RECIPE_2017["steps"]), "augment": False}
-    return race(dataclasses.replace(settings, **recipe), repeat, "2017 recipe")
+def races(settings, repeat):
+    """This recipe and that of 2017, given up after the settings' cap; its rate is constant, so no schedule ends."""
+    of_2017 = RECIPE_2017 | {"steps": min(settings.cap, RECIPE_2017["steps"]), "augment": False}
+    return {**race(settings, repeat, "this recipe"),
+            **race(dataclasses.replace(settings, **of_2017), repeat, "2017 recipe")}
 
 
 def isolated(function, *arguments):
@@ -174,7 +168,7 @@ def measure(settings):
     """Every measurement in turn, as often as the settings say: {(row, unit): values}."""
     rows = {}
     for repeat in range(settings.repeats):
-        for function in (step, prediction, large_image, synthesis, train_script, race, race_2017):
+        for function in (step_and_prediction, large_image, synthesis, train_script, races):
             print(f"repeat {repeat + 1} of {settings.repeats}: {function.__name__}", flush=True)
             for row, value in isolated(function, settings, repeat).items():
                 rows.setdefault(row, []).append(value)
