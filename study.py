@@ -145,28 +145,33 @@ def run(question, wanted, path):
 
 
 def table(question, rows):
-    """Markdown: a line for each variant, and one for blur + Otsu on the same images as the variant before it."""
-    lines = ["| | n | train IoU | validation IoU: mean ± standard deviation over seeds | worst seed | worst image "
-             "| steps | seconds | command |", "|---|---|---|---|---|---|---|---|---|"]
+    """Markdown: a line for each variant that has rows, and one for blur + Otsu on the same images of each fill."""
+    lines = ["| | n | train IoU | IoU on unseen images | worst seed | worst image | steps | command |",
+             "|---|---|---|---|---|---|---|---|"]
     for variant, changes in question.variants.items():
         of = [row for row in rows if row["variant"] == variant]
-        if not of:
-            continue
-        values = {name: np.array([float(row[name]) for row in of])
-                  for name in ("train_iou", "val_iou_mean", "val_iou_min", "train_seconds")}
-        command = " ".join(["python train.py", *training_flags(Settings(**changes))])
-        mean, spread = values["val_iou_mean"].mean(), values["val_iou_mean"].std(ddof=1) if len(of) > 1 else np.nan
-        lines.append(
-            f"| {variant} | {len(of)} | {values['train_iou'].mean():.3f} | {mean:.3f} ± {spread:.3f} "
-            f"| {values['val_iou_mean'].min():.3f} | {values['val_iou_min'].min():.3f} | {of[0]['steps']} "
-            f"| {np.median(values['train_seconds']):.0f} | `{command}` |")
+        if of:
+            command = " ".join(["python train.py", *training_flags(Settings(**changes))])
+            lines.append(f"| {variant} | {len(of)} | {spread(of, 'train_iou')} | {spread(of, 'val_iou_mean')} "
+                         f"| {lowest(of, 'val_iou_mean')} | {lowest(of, 'val_iou_min')} | {of[0]['steps']} "
+                         f"| `{command}` |")
     for fill in ("noise", "constant"):
-        nulls = {row["seed"]: row for row in rows if row["fill"] == fill}.values()
-        if nulls:
-            means = np.array([float(row["blur_otsu_iou_mean"]) for row in nulls])
-            lines.append(f"| blur + Otsu, {fill} fill | {len(means)} | | {means.mean():.3f} ± {means.std(ddof=1):.3f} "
-                         f"| {means.min():.3f} | {min(float(row['blur_otsu_iou_min']) for row in nulls):.3f} | | | |")
+        of = list({row["seed"]: row for row in rows if row["fill"] == fill}.values())
+        if of:
+            lines.append(f"| blur + Otsu, {fill} fill | {len(of)} | | {spread(of, 'blur_otsu_iou_mean')} "
+                         f"| {lowest(of, 'blur_otsu_iou_mean')} | {lowest(of, 'blur_otsu_iou_min')} | | |")
     return lines
+
+
+def spread(rows, name):
+    """Mean ± standard deviation of a column, as text; of a single row its value alone."""
+    values = [float(row[name]) for row in rows]
+    return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
+
+
+def lowest(rows, name):
+    """The least value of a column, as text."""
+    return f"{min(float(row[name]) for row in rows):.3f}"
 
 
 def main():

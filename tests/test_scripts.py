@@ -16,7 +16,7 @@ import bench
 import model as network
 import recipe
 from data import create_data, load_data
-from settings import Settings, read_settings, write_settings
+from settings import RECIPE_2017, Settings, read_settings, training_flags, write_settings
 
 REPOSITORY = Path(__file__).parent.parent
 # An eighth of the filters needs ten times the rate; it learns the circle in a few seconds.
@@ -142,28 +142,33 @@ def test_one_seed_gives_the_same_bytes_and_the_same_weights(tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 
 
-def test_the_recipe_of_2017_and_several_samples_train(tmp_path):
-    recipe = ["--loss", "dice", "--optimizer", "sgd", "--schedule", "constant", "--clip-norm", "0"]
-    done = run(tmp_path, "train.py", *BRIEF, *recipe, "--samples", "2")
+def test_the_recipe_of_2017_trains_several_augmented_samples_in_half_precision(tmp_path):
+    flags = [*" ".join(training_flags(Settings(**{**RECIPE_2017, "steps": 80}))).split(), "--samples", "2", "--augment",
+             "--precision", "mixed_bfloat16"]
+    done = run(tmp_path, "train.py", *BRIEF, *flags)
     assert done.returncode == 0, done.stderr
     assert "2 training images, 3 steps" in done.stdout
-    assert len(load_data(tmp_path / "output" / "train")[0]) == 2
     # soft Dice loss lies in 0..1 and says what Dice says, unlike cross-entropy
     assert 0 < float(read_csv(tmp_path / "output" / "history.csv")[-1]["loss"]) < 1
-
-
-def test_augmentation_changes_the_steps_but_not_the_sample(tmp_path):
-    done = run(tmp_path, "train.py", *BRIEF, "--augment", "--precision", "mixed_bfloat16")
-    assert done.returncode == 0, done.stderr
+    # what is written is the samples as they were drawn, what is shown are their pixels in other places
     settings = read_settings(tmp_path / "output" / "settings.json")
-    assert settings.augment
-    X, Y = create_data(1, settings)
-    batches = recipe.samples_in_turn(settings, X, Y)
-    drawn = [next(batches) for _ in range(3)]
-    assert all(np.array_equal(np.sort(x.ravel()), np.sort(X.ravel())) for x, _ in drawn)
-    assert not np.array_equal(drawn[0][0], drawn[1][0])
+    assert (settings.augment, settings.precision, settings.loss) == (True, "mixed_bfloat16", "dice")
+    X, Y = create_data(2, settings)
     for saved, made in zip(load_data(tmp_path / "output" / "train"), (X, Y), strict=True):
         assert np.array_equal(saved, made)
+
+
+def test_samples_come_in_turn_and_augmented_ones_differ_each_time():
+    X, Y = create_data(2)
+    for settings in (Settings(samples=2), Settings(samples=2, augment=True)):
+        batches = recipe.samples_in_turn(settings, X, Y)
+        drawn = [[np.asarray(array) for array in next(batches)] for _ in range(4)]
+        for number, (x, y) in enumerate(drawn):
+            assert x.shape == y.shape == (1, 160, 160, 1)
+            assert np.array_equal(np.sort(x.ravel()), np.sort(X[number % 2].ravel()))
+            assert y.sum() == Y[number % 2].sum()
+            assert np.array_equal(x[0], X[number % 2]) != settings.augment
+        assert np.array_equal(drawn[0][0], drawn[2][0]) != settings.augment
 
 
 def test_half_floats_on_a_cpu_are_refused(tmp_path):
@@ -214,6 +219,7 @@ def test_operations_of_a_step_are_those_of_the_convolutions():
     "test.py --output kept --vis file",
     "test.py --output kept --radius 100 100",
     "model.py --width -1",
+    "train.py --augment yes",
     "bench.py --repeats 0",
     "study.py --only",
     "study.py recipes --only nothing",

@@ -20,26 +20,33 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-def test_rows_are_written_once_and_a_seed_more_goes_on(tmp_path, capsys):
-    path = tmp_path / "study" / "what.csv"
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """The CSV of a study of one seed."""
+    path = tmp_path_factory.mktemp("study") / "what" / "what.csv"
     assert study.run(QUESTION, Settings(seeds=1), path) == 0
-    first = read_csv(path)
-    assert {(row["variant"], row["seed"], row["fill"]) for row in first} == {
+    return path
+
+
+def test_finished_runs_are_not_run_again(first):
+    before = read_csv(first)
+    assert {(row["variant"], row["seed"], row["fill"]) for row in before} == {
         ("plain", "0", "noise"), ("constant", "0", "constant")}
-    assert study.run(QUESTION, Settings(seeds=2, only="plain"), path) == 0
-    rows = read_csv(path)
-    assert rows[:2] == first
+    assert study.run(QUESTION, Settings(seeds=2, only="plain"), first) == 0
+    rows = read_csv(first)
+    assert rows[:2] == before
     assert [(row["variant"], row["seed"]) for row in rows[2:]] == [("plain", "1")]
-    lines = study.table(QUESTION, rows)
-    assert any(line.startswith("| plain | 2 |") for line in lines)
+
+
+def test_the_table_has_a_line_for_each_variant_and_null(first):
+    lines = study.table(QUESTION, read_csv(first))
+    assert sum(line.startswith("| plain |") for line in lines) == 1
     assert "python train.py --size 64 64 --fill constant" in "\n".join(lines)
     assert sum(line.startswith("| blur + Otsu") for line in lines) == 2
 
 
-def test_a_row_is_what_train_py_gives(tmp_path):
-    path = tmp_path / "what.csv"
-    study.run(QUESTION, Settings(seeds=1, only="plain"), path)
-    (row,) = read_csv(path)
+def test_a_row_is_what_train_py_gives(first, tmp_path):
+    row = next(row for row in read_csv(first) if row["variant"] == "plain")
     flags = " ".join(study.training_flags(Settings(**BRIEF))).split()
     subprocess.run([sys.executable, REPOSITORY / "train.py", *flags], cwd=tmp_path, check=True, capture_output=True)
     last = read_csv(tmp_path / "output" / "history.csv")[-1]
@@ -49,7 +56,6 @@ def test_a_row_is_what_train_py_gives(tmp_path):
 
 
 def test_a_failing_run_is_reported_with_its_command_and_the_others_go_on(tmp_path, capsys):
-    # a checkpoint of the impossible: no folder is at fault, the training itself fails
     failing = study.Question("What?", {"bad": {**BRIEF, "precision": "mixed_float16"}, **QUESTION.variants})
     assert study.run(failing, Settings(seeds=1), tmp_path / "what.csv") == 1
     assert "python train.py --size 64 64" in (errors := capsys.readouterr().err)
