@@ -71,8 +71,7 @@ class Settings:
     label_smoothing: float = setting(
         0.05, "training", "how far cross-entropy draws the mask's 0 and 1 together", metavar="SHARE", least=0, most=0.9)
     optimizer: str = setting("adam", "training", "how it is minimised", choices=("adam", "sgd"))
-    # With 0.001 the same on noise fill, lower by 0.006 on constant fill (docs/recipe.md).
-    learning_rate: float = setting(2e-3, "training", "peak learning rate", metavar="RATE", least=1e-12, most=1e3)
+    learning_rate: float = setting(1e-3, "training", "peak learning rate", metavar="RATE", least=1e-12, most=1e3)
     schedule: str = setting(
         "cosine", "training", "'cosine' warms up over --warm-up, then falls to 0 by the last step; 'constant' "
         "stays at the peak", choices=("cosine", "constant"))

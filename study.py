@@ -37,7 +37,7 @@ RECIPES = {
 SEARCH = {
     "this recipe": {},
     "output bias of the share": {"output_bias": "share"},
-    "peak rate 0.001": {"learning_rate": 0.001},
+    "peak rate 0.002": {"learning_rate": 0.002},
     "peak rate 0.003": {"learning_rate": 0.003},
     "50 steps": {"steps": 50},
     "150 steps": {"steps": 150},
