@@ -86,6 +86,9 @@ class Settings:
     output_bias: str = setting(
         "zero", "training", "where the output starts: at 0, which is a probability of one half, or at the "
         "foreground's share of the sample", choices=("zero", "share"))
+    bias_rate: float = setting(
+        1.0, "training", "learning rate of the biases, as a multiple of the kernels'", metavar="FACTOR", least=0,
+        most=1e4)
     input_noise: float = setting(
         0.0, "training", "standard deviation of Gaussian noise on the normalised input, drawn anew at every step",
         metavar="SD", least=0, most=100)

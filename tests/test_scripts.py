@@ -171,6 +171,23 @@ def test_samples_come_in_turn_and_augmented_ones_differ_each_time():
         assert np.array_equal(drawn[0][0], drawn[2][0]) != settings.augment
 
 
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_biases_can_have_a_learning_rate_of_their_own(name):
+    X, Y = create_data(1, Settings(size=(64, 64), radius=(8, 12)))
+    moved = {}
+    for factor in (1.0, 0.0):
+        settings = Settings(width=0.04, optimizer=name, bias_rate=factor)
+        model = recipe.compiled(settings, X, Y)
+        before = model.get_weights()
+        model.train_on_batch(X, Y)
+        moved[factor] = [np.abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)]
+    biases = [variable.name == "bias" for variable in model.weights]
+    assert sum(biases) == 23
+    for bias, normal, still in zip(biases, moved[1.0], moved[0.0], strict=True):
+        assert still == (0 if bias else normal)
+    assert sum(normal > 0 for bias, normal in zip(biases, moved[1.0], strict=True) if bias) > 20
+
+
 def test_half_floats_on_a_cpu_are_refused(tmp_path):
     if network.device() != "CPU":
         pytest.skip("a GPU is there")
