@@ -37,6 +37,8 @@ RECIPES = {
 SEARCH = {
     "this recipe": {},
     "output bias of the share": {"output_bias": "share"},
+    "output bias of the share, biases ten times as fast": {
+        "output_bias": "share", "bias_rate": 10.0, "learning_rate": 0.002},
     "peak rate 0.002": {"learning_rate": 0.002},
     "peak rate 0.003": {"learning_rate": 0.003},
     "50 steps": {"steps": 50},
