@@ -128,7 +128,10 @@ def run(question, wanted, path):
     """Do the runs of a question that `path` does not hold yet, several at a time; returns how many failed."""
     import joblib
 
-    done = [{name: row.get(name) for name in identity(wanted)} for row in read_rows(path)]
+    rows = read_rows(path)
+    if rows and not identity(wanted).keys() <= rows[0].keys():
+        raise UserError(f"{path} is from a version with other settings; move it away, and the runs start anew")
+    done = [{name: row[name] for name in identity(wanted)} for row in rows]
     runs = planned(question, wanted)
     missing = [settings for settings in runs if identity(settings) not in done]
     failed = 0

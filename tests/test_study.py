@@ -66,3 +66,11 @@ def test_a_failing_run_is_reported_with_its_command_and_the_others_go_on(tmp_pat
 def test_only_an_existing_variant_can_be_asked_for():
     with pytest.raises(UserError, match="--only gold is part of no variant; choose from: plain, constant"):
         study.planned(QUESTION, Settings(only="gold"))
+
+
+def test_rows_of_another_version_are_not_mixed_with_new_ones(tmp_path):
+    path = tmp_path / "what.csv"
+    path.write_text("variant,seed\nplain,0\n")
+    with pytest.raises(UserError, match=r"what\.csv is from a version with other settings; move it away"):
+        study.run(QUESTION, Settings(seeds=1), path)
+    assert path.read_text() == "variant,seed\nplain,0\n"
