@@ -36,10 +36,12 @@ RECIPES = {
 # Each differs from the default in what its name says; chosen from on training seeds from 100 on (docs/recipe.md).
 SEARCH = {
     "this recipe": {},
-    "output bias of the share": {"output_bias": "share"},
-    "output bias of the share, biases ten times as fast": {
-        "output_bias": "share", "bias_rate": 10.0, "learning_rate": 0.002},
-    "peak rate 0.002": {"learning_rate": 0.002},
+    "peak rate 0.001, output bias 0, biases no faster": {
+        "learning_rate": 0.001, "output_bias": "zero", "bias_rate": 1.0},
+    "output bias 0, biases no faster": {"output_bias": "zero", "bias_rate": 1.0},
+    "biases no faster": {"bias_rate": 1.0},
+    "output bias 0": {"output_bias": "zero"},
+    "peak rate 0.001": {"learning_rate": 0.001},
     "peak rate 0.003": {"learning_rate": 0.003},
     "50 steps": {"steps": 50},
     "150 steps": {"steps": 150},
