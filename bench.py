@@ -194,8 +194,8 @@ def main():
     given = parse(__doc__, ("data", "training", "output", "repeats", "cap", "quick"))
     settings = Settings(**{**(QUICK if given.get("quick") else {}), **given})
     check_folder(settings.output, "--output")
-    record = isolated(train.describe_machine)
     summary = summarise(measure(settings))
+    record = train.describe_machine()  # last: it starts Keras, and here everything is measured
     path = Path(settings.output, "bench.csv")
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="\n") as file:

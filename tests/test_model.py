@@ -80,7 +80,7 @@ def test_output_bias_starts_at_the_share_of_the_foreground():
         settings = Settings(width=0.125, output_bias="share")
         weights = network.build(settings, 39.5, 533.0, share=share).get_layer("output_convolution").get_weights()
         assert 1 / (1 + np.exp(-weights[1])) == pytest.approx(max(share, 0.001), rel=1e-5)
-    zero = network.build(NARROW, 39.5, 533.0, share=0.1)
+    zero = network.build(Settings(width=0.125, output_bias="zero"), 39.5, 533.0, share=0.1)
     assert zero.get_layer("output_convolution").get_weights()[1] == 0
 
 
@@ -126,8 +126,10 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
         network.load(tmp_path / "model.keras")
 
 
-def test_table_adds_up():
-    lines = network.table(network.build(size=(160, 160)))
+def test_the_network_prints_a_table_that_adds_up(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["model.py", "--size", "160", "160"])
+    network.main()
+    lines = capsys.readouterr().out.splitlines()
     assert lines[-1].split() == ["total", "13,360,593"]
     assert sum(int(line.split()[-1].replace(",", "")) for line in lines[1:-1]) == 13_360_593
     assert "5 x 5" in lines[6]

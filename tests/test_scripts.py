@@ -12,15 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-import bench
 import model as network
-import recipe
 from data import create_data, load_data
 from settings import RECIPE_2017, Settings, read_settings, training_flags, write_settings
 
 REPOSITORY = Path(__file__).parent.parent
 # An eighth of the filters needs ten times the rate; it learns the circle in a few seconds.
-NARROW = "--width 0.125 --learning-rate 0.01 --steps 100 --seed 1 --validation 20".split()
+NARROW = "--width 0.125 --learning-rate 0.01 --steps 80 --seed 1 --validation 20".split()
 BRIEF = "--width 0.125 --steps 3 --validation 3 --watch 1 --size 50 60 --radius 8 12".split()
 
 
@@ -71,7 +69,7 @@ def test_training_leaves_everything(trained):
 def test_history_counts_steps_and_ends_with_all_validation_images(trained):
     rows = read_csv(trained[0] / "output" / "history.csv")
     assert list(rows[0])[:7] == ["step", "seconds", "loss", "train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean"]
-    assert [int(row["step"]) for row in rows] == [0, 1, 3, 6, 11, 17, 25, 34, 44, 56, 69, 84, 100]
+    assert [int(row["step"]) for row in rows] == [0, 1, 2, 5, 9, 14, 20, 27, 36, 45, 56, 67, 80]
     assert [int(row["val_images"]) for row in rows] == [3] * 12 + [20]
     seconds = [float(row["seconds"]) for row in rows]
     assert seconds == sorted(seconds)
@@ -158,70 +156,6 @@ def test_the_recipe_of_2017_trains_several_augmented_samples_in_half_precision(t
         assert np.array_equal(saved, made)
 
 
-def test_samples_come_in_turn_and_augmented_ones_differ_each_time():
-    X, Y = create_data(2)
-    for settings in (Settings(samples=2), Settings(samples=2, augment=True)):
-        batches = recipe.samples_in_turn(settings, X, Y)
-        drawn = [[np.asarray(array) for array in next(batches)] for _ in range(4)]
-        for number, (x, y) in enumerate(drawn):
-            assert x.shape == y.shape == (1, 160, 160, 1)
-            assert np.array_equal(np.sort(x.ravel()), np.sort(X[number % 2].ravel()))
-            assert y.sum() == Y[number % 2].sum()
-            assert np.array_equal(x[0], X[number % 2]) != settings.augment
-        assert np.array_equal(drawn[0][0], drawn[2][0]) != settings.augment
-
-
-@pytest.mark.parametrize("name", ["adam", "sgd"])
-def test_biases_can_have_a_learning_rate_of_their_own(name):
-    X, Y = create_data(1, Settings(size=(64, 64), radius=(8, 12)))
-    moved = {}
-    for factor in (1.0, 0.0):
-        settings = Settings(width=0.04, optimizer=name, bias_rate=factor)
-        model = recipe.compiled(settings, X, Y)
-        before = model.get_weights()
-        model.train_on_batch(X, Y)
-        moved[factor] = [np.abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)]
-    biases = [variable.name == "bias" for variable in model.weights]
-    assert sum(biases) == 23
-    for bias, normal, still in zip(biases, moved[1.0], moved[0.0], strict=True):
-        assert still == (0 if bias else normal)
-    assert sum(normal > 0 for bias, normal in zip(biases, moved[1.0], strict=True) if bias) > 20
-
-
-def test_half_floats_on_a_cpu_are_refused(tmp_path):
-    if network.device() != "CPU":
-        pytest.skip("a GPU is there")
-    done = run(tmp_path, "train.py", *BRIEF, "--precision", "mixed_float16")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert re.match(r"train\.py: --precision mixed_float16 is only slower on a CPU.*\n\Z", done.stderr)
-    assert not any(tmp_path.iterdir())
-
-
-def test_benchmark_prints_every_row(tmp_path):
-    tiny = "--width 0.04 --size 64 64 --radius 8 12 --steps 3 --validation 2".split()
-    done = run(tmp_path, "bench.py", "--quick", "--cap", "2", *tiny)
-    assert (done.returncode, done.stderr) == (0, "")
-    rows = read_csv(tmp_path / "output" / "bench.csv")
-    named = {row["row"].strip(): float(row["median"]) for row in rows}
-    assert all(row["row"] in done.stdout for row in rows)
-    assert list(named) == [
-        "matrix product, 2048 x 2048", "operations of a step", "floor: operations at that rate", "step", "step / floor",
-        "prediction, 64 x 64", "prediction, 2048 x 2048", "prediction, 2048 x 2048, peak memory",
-        "create_data", "create_data, PNGs written", "train.py",
-        *(f"of these {part}" for part in ("data", "trace", "evaluation", "steps", "start", "files, pictures, exit")),
-        "train.py / its bare steps", "train.py, peak memory", "test.py",
-        "IoU 0.95, this recipe, seed 0", "IoU 0.95, 2017 recipe, seed 0"]
-    assert named["step / floor"] == pytest.approx(named["step"] / named["floor: operations at that rate"], rel=1e-3)
-    assert all(value > 0 for value in named.values())
-    # three steps of a tiny network do not get there
-    assert named["IoU 0.95, this recipe, seed 0"] == named["IoU 0.95, 2017 recipe, seed 0"] == np.inf
-
-
-def test_operations_of_a_step_are_those_of_the_convolutions():
-    model = network.build(size=(160, 160))
-    assert bench.training_operations(model) == pytest.approx(3 * 6.50e9, rel=0.005)
-
-
 @pytest.mark.parametrize("line", [
     "train.py --stepz 3",
     "train.py --radius 200 300",
@@ -235,7 +169,6 @@ def test_operations_of_a_step_are_those_of_the_convolutions():
     "data.py --vis file",
     "test.py --output kept --vis file",
     "test.py --output kept --radius 100 100",
-    "model.py --width -1",
     "train.py --augment yes",
     "bench.py --repeats 0",
     "study.py --only",
@@ -257,13 +190,10 @@ def test_a_mistake_is_one_sentence_and_nothing_is_changed(tmp_path, line):
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 
 
-def test_data_and_model_show_themselves(tmp_path):
+def test_data_shows_itself(tmp_path):
     done = run(tmp_path, "data.py")
     assert done.returncode == 0, done.stderr
     assert min(cv2.imread(str(tmp_path / "vis" / "data.png")).shape[:2]) > 400
-    done = run(tmp_path, "model.py")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1].split() == ["total", "13,360,593"]
 
 
 @pytest.mark.parametrize("name", ["train.py", "test.py", "bench.py", "study.py", "data.py"])
