@@ -29,6 +29,7 @@ FILLS = {"noise fill": {}, "constant fill": {"fill": "constant"}}
 RECIPES = {
     "2017 recipe": RECIPE_2017,
     "this recipe": {},
+    "this recipe, 50 steps": {"steps": 50},
     "this recipe, --augment": {"augment": True, "steps": 150},
     # what one image is measured against; a recipe for many images, no longer one sample
     "a fresh image every step": {"samples": 400, "steps": 400},
@@ -152,21 +153,24 @@ def run(question, wanted, path):
 
 
 def table(question, rows):
-    """Markdown: a line for each variant that has rows, and one for blur + Otsu on the same images of each fill."""
-    lines = ["| | n | train IoU | IoU on unseen images | worst seed | worst image | steps | command |",
-             "|---|---|---|---|---|---|---|---|"]
+    """Markdown: a line for each variant that has rows, and one for blur + Otsu on the same images of each fill.
+
+    The seconds are the median of whole runs, several at a time.
+    """
+    lines = ["| | n | train IoU | IoU on unseen images | worst seed | worst image | steps | seconds | command |",
+             "|---|---|---|---|---|---|---|---|---|"]
     for variant, changes in question.variants.items():
         of = [row for row in rows if row["variant"] == variant]
         if of:
             command = " ".join(["python train.py", *training_flags(Settings(**changes))])
             lines.append(f"| {variant} | {len(of)} | {spread(of, 'train_iou')} | {spread(of, 'val_iou_mean')} "
                          f"| {lowest(of, 'val_iou_mean')} | {lowest(of, 'val_iou_min')} | {of[0]['steps']} "
-                         f"| `{command}` |")
+                         f"| {np.median([float(row['seconds']) for row in of]):.0f} | `{command}` |")
     for fill in ("noise", "constant"):
         of = list({row["seed"]: row for row in rows if row["fill"] == fill}.values())
         if of:
             lines.append(f"| blur + Otsu, {fill} fill | {len(of)} | | {spread(of, 'blur_otsu_iou_mean')} "
-                         f"| {lowest(of, 'blur_otsu_iou_mean')} | {lowest(of, 'blur_otsu_iou_min')} | | |")
+                         f"| {lowest(of, 'blur_otsu_iou_mean')} | {lowest(of, 'blur_otsu_iou_min')} | | | |")
     return lines
 
 
