@@ -5,7 +5,6 @@ does meanwhile falls on all rows alike. Flags of train.py change what is measure
 """
 
 import concurrent.futures
-import contextlib
 import csv
 import dataclasses
 import json
@@ -20,19 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
+import metrics
 import recipe
 import train
 from data import create_data
-from settings import RECIPE_2017, Settings, check_folder, parse, run_script, training_flags
+from settings import RECIPE_2017, Settings, UserError, check_folder, parse, run_script, training_flags
 
 REPOSITORY = Path(__file__).resolve().parent
 QUICK = dict(repeats=1, cap=100)
-GOAL = 0.95  # validation IoU that the race is to
+GOAL, EVERY = 0.95, 5  # validation IoU that the race is to, and after how many steps it is looked at each time
 WATCH = 20  # validation images that it is measured on
 
-
-class GoalReached(Exception):  # noqa: N818 - it is no error
-    """The goal is reached; there is no need to train on."""
+# Each measurement below is a function of the settings and the number of the repeat, which is the seed where one is
+# drawn, and returns {(row of the table, unit): value}.
 
 
 def step_and_prediction(settings, repeat):
@@ -43,18 +42,26 @@ def step_and_prediction(settings, repeat):
     X, Y = create_data(1, settings)
     model = recipe.compiled(settings, X, Y)
     samples = recipe.samples_in_turn(settings, X, Y)
-    matrix = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((2048, 2048)).astype("float32"))
+    side, chain = 2048, 1 if network.device() == "CPU" else 100  # a GPU computes one faster than it is asked for it
+    matrix = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((side, side)).astype("float32") / side**0.5)
+
+    def multiply():
+        product = matrix
+        for _ in range(chain):
+            product = ops.matmul(matrix, product)
+        ops.convert_to_numpy(product[0, 0])
+
     work = training_operations(network.build(settings, size=settings.size))
     steps, products = [], []
     for _ in range(13):  # in turn, so that both see the same machine
-        products.append(seconds(lambda: ops.convert_to_numpy(ops.matmul(matrix, matrix)[0, 0])))
+        products.append(seconds(multiply) / chain)
         steps.append(seconds(lambda: model.train_on_batch(*next(samples))))
-    taken, rate = statistics.median(steps[3:]), 2 * 2048**3 / statistics.median(products[3:])
+    taken, rate = statistics.median(steps[3:]), 2 * side**3 / statistics.median(products[3:])
     images, _ = create_data(50, settings, "test")
-    network.predict(model, images[:10])
+    network.predict(model, images)  # traces, where the next call does not
     predicting = seconds(lambda: network.predict(model, images))
     return {
-        ("matrix product, 2048 x 2048", "GFLOP/s"): rate / 1e9,
+        ("float32 matrix product, 2048 x 2048", "GFLOP/s"): rate / 1e9,
         ("operations of a step", "GFLOP"): work / 1e9,
         ("floor: operations at that rate", "ms"): work / rate * 1e3,
         ("step", "ms"): taken * 1e3,
@@ -64,7 +71,7 @@ def step_and_prediction(settings, repeat):
 
 
 def training_operations(model):
-    """Floating-point operations of one training step on one image: what its convolutions multiply and add.
+    """Floating-point operations of one training step on one image: what the model's convolutions multiply and add.
 
     Forward once, backward twice (for weights and for inputs), but the first convolution has no input to improve.
     """
@@ -86,7 +93,7 @@ def large_image(settings, repeat):
 
     X, _ = create_data(1, dataclasses.replace(settings, size=(2048, 2048)), "test")
     model = network.build(settings, X.mean(), X.var())
-    network.predict(model, X[:, :64, :64])
+    network.predict(model, X)  # traces, where the next call does not
     taken = seconds(lambda: network.predict(model, X))
     return {("prediction, 2048 x 2048", "ms"): taken * 1e3, **peak_memory("prediction, 2048 x 2048")}
 
@@ -120,8 +127,8 @@ def train_script(settings, repeat):
         memory = peak_memory("train.py", children=True)
         parts = json.loads(Path(folder, "output", "settings.json").read_text())["seconds"]
         test = seconds(lambda: script(folder, "test.py"))
-    parts["files, pictures, exit"] = whole - sum(parts.values())
-    bare = parts["steps"] / max(1, settings.steps - 1) * settings.steps  # the first step counts as trace
+    parts["rest: start of Python, exit"] = whole - sum(parts.values())
+    bare = parts["steps"] / (settings.steps - 1) * settings.steps  # the first step counts as trace
     return {("train.py", "s"): whole, **{(f"  of these {part}", "s"): taken for part, taken in parts.items()},
             ("train.py / its bare steps", ""): whole / bare, **memory, ("test.py", "s"): test}
 
@@ -132,29 +139,40 @@ def script(folder, name, *flags):
     subprocess.run([sys.executable, REPOSITORY / name, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
-def race(settings, repeat, name):
-    """Steps, and seconds of training, until the mean IoU of WATCH validation images first reaches GOAL."""
-    settings = dataclasses.replace(settings, seed=repeat, validation=WATCH, watch=WATCH,
-                                   evaluations=min(settings.steps, 50))
-    reached = {}
+def race(settings, name):
+    """Steps, and their seconds with tracing, until the mean IoU of WATCH validation images is first seen to reach GOAL.
 
-    def stop_at_goal(_, row):
-        if row["val_iou_mean"] >= GOAL:
-            reached.update(row)
-            raise GoalReached
+    It is looked at after every EVERY steps. Infinity: not within the settings' steps.
+    """
+    import model as network
 
-    with contextlib.suppress(GoalReached):
-        train.train(settings, stop_at_goal)
-    # infinity: not within these steps
-    return {(f"IoU {GOAL}, {name}, seed {repeat}", unit): reached.get(column, float("inf"))
-            for column, unit in (("step", "steps"), ("seconds", "s"))}
+    X, Y = create_data(settings.samples, settings)
+    X_val, Y_val = create_data(WATCH, settings, "validation")
+    model = recipe.compiled(settings, X, Y)
+    samples = recipe.samples_in_turn(settings, X, Y)
+    reached, taken = float("inf"), 0
+    for step in range(1, settings.steps + 1):
+        taken += seconds(lambda: model.train_on_batch(*next(samples)))
+        if step % EVERY == 0:
+            predictions = metrics.predicted(network.predict(model, X_val))
+            if metrics.iou(Y_val, predictions).mean() >= GOAL:
+                reached = step
+                break
+    row = f"IoU {GOAL}, {name}, seed {settings.seed}"
+    return {(row, "steps"): reached, (row, "s"): taken if reached <= settings.steps else reached}
 
 
-def races(settings, repeat):
-    """This recipe and that of 2017, given up after the settings' cap; its rate is constant, so no schedule ends."""
-    of_2017 = RECIPE_2017 | {"steps": min(settings.cap, RECIPE_2017["steps"]), "augment": False}
-    return {**race(settings, repeat, "this recipe"),
-            **race(dataclasses.replace(settings, **of_2017), repeat, "2017 recipe")}
+def race_of_this_recipe(settings, repeat):
+    """How soon this recipe is there."""
+    return race(dataclasses.replace(settings, seed=repeat), "this recipe")
+
+
+def race_of_2017(settings, repeat):
+    """How soon the recipe of 2017 is there; its rate is constant, so that giving up early changes no step before."""
+    same = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Settings)
+            if field.metadata["group"] == "data" or field.name in ("width", "precision")}
+    steps = min(settings.cap, RECIPE_2017["steps"])
+    return race(Settings(**{**same, **RECIPE_2017, "steps": steps, "seed": repeat}), "2017 recipe")
 
 
 def isolated(function, *arguments):
@@ -164,15 +182,18 @@ def isolated(function, *arguments):
         return pool.submit(function, *arguments).result()
 
 
+MEASUREMENTS = (step_and_prediction, large_image, synthesis, train_script, race_of_this_recipe, race_of_2017)
+
+
 def measure(settings):
-    """Every measurement in turn, as often as the settings say: {(row, unit): values}."""
+    """Every measurement in turn, as often as the settings say; yields {(row, unit): values} after each round."""
     rows = {}
     for repeat in range(settings.repeats):
-        for function in (step_and_prediction, large_image, synthesis, train_script, races):
-            print(f"repeat {repeat + 1} of {settings.repeats}: {function.__name__}", flush=True)
+        for function in MEASUREMENTS:
+            print(f"repeat {repeat + 1} of {settings.repeats}: {function.__name__.replace('_', ' ')}", flush=True)
             for row, value in isolated(function, settings, repeat).items():
                 rows.setdefault(row, []).append(value)
-    return rows
+        yield rows
 
 
 def summarise(rows):
@@ -190,19 +211,28 @@ def table(summary):
     return lines
 
 
-def main():
-    given = parse(__doc__, ("data", "training", "output", "repeats", "cap", "quick"))
-    settings = Settings(**{**(QUICK if given.get("quick") else {}), **given})
-    check_folder(settings.output, "--output")
-    summary = summarise(measure(settings))
-    record = train.describe_machine()  # last: it starts Keras, and here everything is measured
-    path = Path(settings.output, "bench.csv")
+def write(summary, path):
+    """Write the table as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="\n") as file:
         writer = csv.DictWriter(file, summary[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(summary)
-    print(", ".join([record["device"], *(f"{name} {version}" for name, version in record["versions"].items())]))
+
+
+def main():
+    given = parse(__doc__, ("data", "training", "output", "repeats", "cap", "quick"))
+    settings = Settings(**{**(QUICK if given.get("quick") else {}), **given})
+    if settings.steps == 1:
+        raise UserError("--steps 1 is the one that is traced, and says nothing of the others; give at least 2")
+    check_folder(settings.output, "--output")
+    record = train.describe_machine()
+    versions = (f"{name} {version}" for name, version in record["versions"].items())
+    print(", ".join([record["device"], *versions]), flush=True)
+    path = Path(settings.output, "bench.csv")
+    for rows in measure(settings):
+        summary = [{**row, "device": record["device"]} for row in summarise(rows)]
+        write(summary, path)  # after each round: one that is interrupted leaves those before
     print("\n".join(table(summary)))
     print(f"the same as {path}")
 

@@ -19,10 +19,11 @@ from settings import RECIPE_2017, Settings, UserError, check_folder, parse, run_
 
 
 class Question(NamedTuple):
-    """What is asked, and {variant: what it changes in the settings}."""
+    """What is asked, {variant: what it changes in the settings}, and the first seed unless another is given."""
 
     text: str
     variants: dict
+    first_seed: int = 0
 
 
 FILLS = {"noise fill": {}, "constant fill": {"fill": "constant"}}
@@ -30,11 +31,12 @@ RECIPES = {
     "2017 recipe": RECIPE_2017,
     "this recipe": {},
     "this recipe, 50 steps": {"steps": 50},
-    "this recipe, --augment": {"augment": True, "steps": 150},
-    # what one image is measured against; a recipe for many images, no longer one sample
-    "a fresh image every step": {"samples": 400, "steps": 400},
+    "this recipe, 150 steps": {"steps": 150},
+    "this recipe, 150 steps, --augment": {"augment": True, "steps": 150},
+    # what one image is measured against; no longer one sample
+    "a fresh image at each of 400 steps": {"samples": 400, "steps": 400},
 }
-# Each differs from the default in what its name says; chosen from on training seeds from 100 on (docs/recipe.md).
+# Candidates for the default; each differs from it in what its name says. docs/recipe.md says which were run.
 SEARCH = {
     "this recipe": {},
     "peak rate 0.001, output bias 0, biases no faster": {
@@ -66,7 +68,7 @@ QUESTIONS = {
         for recipe, changes in RECIPES.items() for fill, of_fill in FILLS.items()}),
     "search": Question("Which recipe should be the default? Choose on seeds that no result is reported on.", {
         f"{name}, {fill}": {**changes, **of_fill}
-        for name, changes in SEARCH.items() for fill, of_fill in FILLS.items()}),
+        for name, changes in SEARCH.items() for fill, of_fill in FILLS.items()}, first_seed=100),
 }
 
 
@@ -100,8 +102,12 @@ def attempt(settings):
 
 
 def planned(question, wanted):
-    """The runs of a question, {settings: variant}, all variants of a seed before the next seed."""
-    names = [name for name in question.variants if wanted.only in ("all", name) or wanted.only in name]
+    """The runs of a question, {settings: variant}, all variants of a seed before the next seed.
+
+    Raises `UserError` if there is no variant like `wanted.only`.
+    """
+    names = [name for name in question.variants if wanted.only in name or wanted.only == "all"]
+    names = [wanted.only] if wanted.only in names else names
     if not names:
         raise UserError(f"--only {wanted.only} is part of no variant; choose from: {', '.join(question.variants)}")
     seeds = range(wanted.first_seed, wanted.first_seed + wanted.seeds)
@@ -128,7 +134,10 @@ def append_row(row, path):
 
 
 def run(question, wanted, path):
-    """Do the runs of a question that `path` does not hold yet, several at a time; returns how many failed."""
+    """Do the runs of a question that `path` does not hold yet, several at a time; returns how many failed.
+
+    Raises `UserError` if the CSV at `path` is of another version.
+    """
     import joblib
 
     rows = read_rows(path)
@@ -155,7 +164,7 @@ def run(question, wanted, path):
 def table(question, rows):
     """Markdown: a line for each variant that has rows, and one for blur + Otsu on the same images of each fill.
 
-    The seconds are the median of whole runs, several at a time.
+    The seconds are the median of trainings with their scoring, while several of them run at a time.
     """
     lines = ["| | n | train IoU | IoU on unseen images | worst seed | worst image | steps | seconds | command |",
              "|---|---|---|---|---|---|---|---|---|"]
@@ -188,16 +197,18 @@ def lowest(rows, name):
 def main():
     names = [word for word in sys.argv[1:2] if word in QUESTIONS]
     del sys.argv[1 : 1 + len(names)]
-    wanted = Settings(**parse(__doc__, ("output", "study")))
+    given = parse(__doc__, ("output", "study"))
     if not names:
         print("\n".join(f"{name:12}{question.text}" for name, question in QUESTIONS.items()))
         return
+    question = QUESTIONS[names[0]]
+    wanted = Settings(**{"first_seed": question.first_seed, **given})
     folder = Path(wanted.output, "study")
     check_folder(folder, "--output")
-    question, path = QUESTIONS[names[0]], folder / f"{names[0]}.csv"
+    path = folder / f"{names[0]}.csv"
     failed = run(question, wanted, path)
     lines = table(question, read_rows(path))
-    path.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     sys.exit(1 if failed else 0)
 

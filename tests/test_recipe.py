@@ -1,12 +1,17 @@
 """How the network is trained: samples in turn, the optimiser, what a precision needs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import model as network
 import recipe
+import train
 from data import create_data
 from settings import Settings, UserError
+
+TINY = dict(width=0.04, size=(64, 64), radius=(8, 12))
 
 
 def test_samples_come_in_turn_and_augmented_ones_differ_each_time():
@@ -43,3 +48,41 @@ def test_half_floats_on_a_cpu_are_refused():
         pytest.skip("a GPU is there")
     with pytest.raises(UserError, match="--precision mixed_float16 is only slower on a CPU"):
         recipe.compiled(Settings(precision="mixed_float16"), *create_data(1))
+
+
+def test_a_network_starts_at_the_share_of_its_sample():
+    settings = Settings(**TINY)
+    X, Y = create_data(1, settings)
+    bias = recipe.compiled(settings, X, Y).get_layer("output_convolution").get_weights()[1]
+    assert 1 / (1 + np.exp(-bias)) == pytest.approx(Y.mean(), rel=1e-5)
+
+
+def test_losses_are_what_their_names_say():
+    _, Y = create_data(1, Settings(**TINY))
+    P = np.clip(np.random.default_rng(0).random(Y.shape), 0.01, 0.99).astype("float32")
+    loss = {name: float(recipe.make_loss(Settings(loss=name, label_smoothing=0.0))(Y, P))
+            for name in ("cross-entropy", "dice", "both", "focal")}
+    assert loss["cross-entropy"] == pytest.approx(-np.mean(Y * np.log(P) + (1 - Y) * np.log(1 - P)), rel=1e-4)
+    assert loss["dice"] == pytest.approx(1 - 2 * (Y * P).sum() / (Y + P).sum(), rel=1e-4)
+    assert loss["both"] == pytest.approx(loss["cross-entropy"] + loss["dice"], rel=1e-5)
+    right = np.where(Y > 0, P, 1 - P)
+    assert loss["focal"] == pytest.approx(np.mean((1 - right) ** 2 * -np.log(right)), rel=1e-4)
+
+
+def test_averages_of_the_weights_take_their_place_in_the_end():
+    settings = Settings(**TINY, schedule="constant", validation=2, watch=1, evaluations=1)
+    first, second, average = (train.train(dataclasses.replace(settings, **changes)).model.get_weights() for changes in (
+        dict(steps=1), dict(steps=2), dict(steps=2, averaging=0.9)))
+    # the average starts at the weights after the first step
+    for a, b, mean in zip(first, second, average, strict=True):
+        assert mean == pytest.approx(0.9 * a + 0.1 * b, abs=1e-6)
+    assert any((a != b).any() for a, b in zip(first, second, strict=True))
+
+
+def test_weight_decay_shrinks_weights():
+    keras = network.keras
+    kernel = keras.Variable(np.ones((3, 3, 1, 1), "float32"))
+    optimizer = recipe.make_optimizer(Settings(weight_decay=0.5, learning_rate=0.1, schedule="constant"))
+    optimizer.build([kernel])
+    optimizer.apply_gradients([(keras.ops.zeros((3, 3, 1, 1)), kernel)])
+    assert keras.ops.convert_to_numpy(kernel) == pytest.approx(1 - 0.5 * 0.1)
