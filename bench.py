@@ -206,7 +206,8 @@ def table(summary):
     """The table as lines of text."""
     lines = [f"{'':36}{'median':>9}  {'':10}{'least':>9} {'most':>9} {'n':>3}"]
     for row in summary:
-        median, least, most = (f"{float(row[name]):.4g}" for name in ("median", "least", "most"))
+        values = [float(row[name]) for name in ("median", "least", "most")]
+        median, least, most = (f"{value:,.0f}" if value >= 1000 else f"{value:.4g}" for value in values)
         lines.append(f"{row['row']:36}{median:>9}  {row['unit']:10}{least:>9} {most:>9} {row['n']:>3}")
     return lines
 
@@ -226,7 +227,7 @@ def main():
     if settings.steps == 1:
         raise UserError("--steps 1 is the one that is traced, and says nothing of the others; give at least 2")
     check_folder(settings.output, "--output")
-    record = train.describe_machine()
+    record = isolated(train.describe_machine)
     versions = (f"{name} {version}" for name, version in record["versions"].items())
     print(", ".join([record["device"], *versions]), flush=True)
     path = Path(settings.output, "bench.csv")

@@ -109,7 +109,7 @@ def planned(question, wanted):
     names = [name for name in question.variants if wanted.only in name or wanted.only == "all"]
     names = [wanted.only] if wanted.only in names else names
     if not names:
-        raise UserError(f"--only {wanted.only} is part of no variant; choose from: {', '.join(question.variants)}")
+        raise UserError(f"--only {wanted.only} is part of no variant; choose from: {'; '.join(question.variants)}")
     seeds = range(wanted.first_seed, wanted.first_seed + wanted.seeds)
     return {Settings(seed=seed, **question.variants[name]): name for seed in seeds for name in names}
 
@@ -197,6 +197,8 @@ def lowest(rows, name):
 def main():
     names = [word for word in sys.argv[1:2] if word in QUESTIONS]
     del sys.argv[1 : 1 + len(names)]
+    if sys.argv[1:] and not sys.argv[1].startswith("-"):
+        raise UserError(f"{sys.argv[1]} is no question; choose from: {', '.join(QUESTIONS)}")
     given = parse(__doc__, ("output", "study"))
     if not names:
         print("\n".join(f"{name:12}{question.text}" for name, question in QUESTIONS.items()))

@@ -1,6 +1,5 @@
 """How the network is trained: samples in turn, the optimiser, what a precision needs."""
 
-import dataclasses
 
 import numpy as np
 import pytest

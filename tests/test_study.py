@@ -58,7 +58,7 @@ def test_a_failing_run_is_reported_with_its_command_and_the_others_go_on(tmp_pat
 
 
 def test_only_an_existing_variant_can_be_asked_for():
-    with pytest.raises(UserError, match="--only gold is part of no variant; choose from: plain, constant"):
+    with pytest.raises(UserError, match="--only gold is part of no variant; choose from: plain; constant"):
         study.planned(QUESTION, Settings(only="gold"))
 
 
