@@ -144,7 +144,8 @@ class Screen:
         self.bar.stop()
 
     def __call__(self, step, row):
-        scores = f"loss {row['loss']:.4f}  IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f} ({row['val_images']})"
+        scores = (f"loss {row['loss']:.4f}  IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f} "
+                  f"({row['val_images']})")
         self.bar.update(self.task, completed=step, description=scores, refresh=True)
         if not self.terminal and row["step"] == step:
             print(f"step {step:>5}  {row['seconds']:7.1f} s  {scores}", flush=True)
