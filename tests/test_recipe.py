@@ -10,7 +10,7 @@ import train
 from data import create_data
 from settings import Settings, UserError
 
-TINY = dict(width=0.04, size=(64, 64), radius=(8, 12))
+TINY = dict(width=0.04)  # at 160x160: at 64x64 PyTorch 2.13 fails in a convolution of its own
 
 
 def test_samples_come_in_turn_and_augmented_ones_differ_each_time():
