@@ -104,7 +104,7 @@ def write_data(X, Y, folder):
 def write_png(path, image):
     """Write an image, grey or BGR, 0..255, (height, width[, channels]). Raises OSError if it fails."""
     # Compression 1 and no filter, for noise cannot be predicted from its neighbours: a test picture is written in a
-    # third of the time of OpenCV's own choice of filter, and is no larger.
+    # third of the time of OpenCV's own choice of filter, and no larger; an overview is a third larger.
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
     # OpenCV tells of a failed write only by returning False.
     if not cv2.imwrite(str(path), image.astype("uint8"), options):

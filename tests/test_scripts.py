@@ -157,6 +157,15 @@ def test_the_recipe_of_2017_trains_several_augmented_samples_in_half_precision(t
         assert np.array_equal(saved, made)
 
 
+def test_half_floats_on_a_cpu_are_refused(tmp_path):
+    if network.device() != "CPU":
+        pytest.skip("a GPU is there")
+    done = run(tmp_path, "train.py", *BRIEF, "--precision", "mixed_float16")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.match(r"train\.py: --precision mixed_float16 is only slower on a CPU.*\n\Z", done.stderr)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("line", [
     "train.py --stepz 3",
     "train.py --radius 200 300",
@@ -170,6 +179,7 @@ def test_the_recipe_of_2017_trains_several_augmented_samples_in_half_precision(t
     "data.py --vis file",
     "test.py --output kept --vis file",
     "test.py --output kept --radius 100 100",
+    "model.py --width -1",
     "train.py --augment yes",
     "bench.py --repeats 0",
     "study.py --only",
@@ -192,10 +202,13 @@ def test_a_mistake_is_one_sentence_and_nothing_is_changed(tmp_path, line):
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 
 
-def test_data_shows_itself(tmp_path):
+def test_data_and_model_show_themselves(tmp_path):
     done = run(tmp_path, "data.py")
     assert done.returncode == 0, done.stderr
     assert min(cv2.imread(str(tmp_path / "vis" / "data.png")).shape[:2]) > 400
+    done = run(tmp_path, "model.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].split() == ["total", "13,360,593"]
 
 
 @pytest.mark.parametrize("name", ["train.py", "test.py", "bench.py", "study.py", "data.py"])

@@ -1,12 +1,16 @@
 """The study: its runs are those of train.py, a finished one is not repeated, a failing one stops no other."""
 
 import csv
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import study
-import train
 from settings import Settings, UserError
 
+REPOSITORY = Path(__file__).parent.parent
 BRIEF = dict(width=0.04, size=(64, 64), radius=(8, 12), steps=2, validation=2, watch=1)
 QUESTION = study.Question("What?", {"plain": BRIEF, "constant": {**BRIEF, "fill": "constant"}})
 
@@ -35,18 +39,21 @@ def test_finished_runs_are_not_run_again(first):
 
 
 def test_the_table_has_a_line_for_each_variant_and_null(first):
-    lines = study.table(QUESTION, read_csv(first))
-    assert sum(line.startswith("| plain |") for line in lines) == 1
+    rows = read_csv(first)
+    lines, plain = study.table(QUESTION, rows), sum(row["variant"] == "plain" for row in rows)
+    assert sum(line.startswith(f"| plain | {plain} |") for line in lines) == 1
     assert "python train.py --size 64 64 --fill constant" in "\n".join(lines)
     assert sum(line.startswith("| blur + Otsu") for line in lines) == 2
 
 
-def test_a_row_is_what_train_py_gives_with_nothing_else_at_work(first):
+def test_a_row_is_what_train_py_gives(first, tmp_path):
     row = next(row for row in read_csv(first) if row["variant"] == "plain")
-    last = train.train(Settings(**BRIEF)).history[-1]
-    assert row["train_loss"] == str(last["loss"])
+    flags = " ".join(study.training_flags(Settings(**BRIEF))).split()
+    subprocess.run([sys.executable, REPOSITORY / "train.py", *flags], cwd=tmp_path, check=True, capture_output=True)
+    last = read_csv(tmp_path / "output" / "history.csv")[-1]
+    assert row["train_loss"] == last["loss"]
     for name in ("train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean"):
-        assert row[name] == str(last[name])
+        assert row[name] == last[name]
 
 
 def test_a_failing_run_is_reported_with_its_command_and_the_others_go_on(tmp_path, capsys):
