@@ -15,7 +15,7 @@ import numpy as np
 from settings import SMALLEST_SIDE, Settings, UserError, check_folder, parse, run_script
 
 # Each purpose draws from a random stream of its own: no validation image can equal a training image.
-STREAMS = ("train", "validation", "test", "augmentation")
+STREAMS = ("train", "validation", "test", "augmentation", "labels", "supervision")
 
 
 def create_data(n, settings=Settings(), stream="train", folder=None):
@@ -66,6 +66,29 @@ def draw_mask(generator, settings):
     if settings.shape == "circle":
         return rows**2 + columns**2 <= (radii[0] + 0.5) ** 2
     return (abs(rows) <= radii[0]) & (abs(columns) <= radii[1])
+
+
+def relabel(Y, settings):
+    """The masks to train on, as --labels says, instead of the true ones Y: the same shape, float32 in {0, 1}.
+
+    'moved' is the mask of another shape, drawn like the true one until the two do not overlap; 'random' has as many
+    foreground pixels, anywhere. Raises `UserError` if there is no room for a second shape.
+    """
+    if settings.labels == "true":
+        return Y
+    generator = random_stream(settings.seed, "labels")
+    if settings.labels == "random":
+        return np.stack([generator.permutation(mask.ravel()).reshape(mask.shape) for mask in Y])
+    return np.stack([draw_elsewhere(generator, mask[..., 0] > 0, settings) for mask in Y])[..., np.newaxis]
+
+
+def draw_elsewhere(generator, mask, settings):
+    """A shape that does not overlap with `mask`, bool (height, width), as float32 of the same size."""
+    for _ in range(1000):
+        other = draw_mask(generator, settings)
+        if not (mask & other).any():
+            return other.astype("float32")
+    raise UserError("--labels moved finds no room for a second shape; allow smaller ones with --radius")
 
 
 def augment(generator, image, mask):

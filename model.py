@@ -97,13 +97,45 @@ class CropLike(layers.Layer):
         return (*images[:3], padded[3])
 
 
-def double_convolution(x, filters, name):
-    """Two 3x3 ReLU convolutions, which keep height and width."""
+@keras.saving.register_keras_serializable("one_image")
+class Border(layers.Layer):
+    """Add one pixel on each side of a feature map, (n, height, width, channels), for a 3x3 convolution to see.
+
+    mode: 'reflect' mirrors the map at its outermost pixel, 'circular' goes on at the opposite side.
+    """
+
+    def __init__(self, mode, **kwargs):
+        super().__init__(**kwargs)
+        self.mode = mode
+
+    def call(self, x):
+        if self.mode == "reflect":
+            return ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="reflect")
+        x = ops.concatenate([x[:, -1:], x, x[:, :1]], axis=1)
+        return ops.concatenate([x[:, :, -1:], x, x[:, :, :1]], axis=2)
+
+    def compute_output_shape(self, input_shape):
+        n, *sides, channels = input_shape
+        return (n, *(side and side + 2 for side in sides), channels)
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}
+
+
+def convolution(x, filters, settings, name):
+    """A 3x3 ReLU convolution, which keeps height and width."""
+    if settings.padding != "zero":
+        x = Border(settings.padding, name=f"{name}_border")(x)
+    return layers.Conv2D(
+        filters, 3, padding="same" if settings.padding == "zero" else "valid", activation="relu",
+        kernel_initializer="he_normal", name=name,
+    )(x)
+
+
+def double_convolution(x, filters, settings, name):
+    """Two 3x3 ReLU convolutions."""
     for number in (1, 2):
-        x = layers.Conv2D(
-            filters, 3, padding="same", activation="relu", kernel_initializer="he_normal",
-            name=f"{name}_convolution_{number}",
-        )(x)
+        x = convolution(x, filters, settings, f"{name}_convolution_{number}")
     return x
 
 
@@ -125,40 +157,81 @@ def build(settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, No
 
 def connect(settings, mean, variance, share, size):
     """The layers of `build`. All but the first and the last compute as Keras' dtype policy says."""
-    def scaled(filters):
-        return max(1, round(filters * settings.width))
-
+    if settings.network == "dense":
+        size = settings.size  # a weight for every pixel: no other size fits
     inputs = keras.Input((*size, 1), name="grey_values", dtype="float32")
     x = layers.Normalization(axis=None, mean=mean, variance=variance, dtype="float32", name="normalisation")(inputs)
     if settings.input_noise:
         x = layers.GaussianNoise(settings.input_noise, dtype="float32", name="input_noise")(x)
     x = PadToMultiple(dtype="float32", name="pad")(x)
-    across = []
-    for level, filters in enumerate(DOWN, start=1):
-        x = double_convolution(x, scaled(filters), f"down_{level}")
-        across.append(x)
-        x = layers.MaxPooling2D(2, name=f"down_{level}_pool")(x)
-    x = double_convolution(x, scaled(BOTTOM), "bottom")
-    for level, filters in zip(range(len(UP), 0, -1), UP, strict=True):
-        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}_sample")(x)
-        x = layers.Concatenate(name=f"up_{level}_concatenate")([x, across.pop()])
-        x = double_convolution(x, scaled(filters), f"up_{level}")
-        if settings.dropout:
-            x = layers.Dropout(settings.dropout, name=f"up_{level}_dropout")(x)
-    x = layers.Conv2D(1, 1, bias_initializer=output_bias(settings, share), dtype="float32",
-                      name="output_convolution")(x)
+    body = {"unet": unet, "unet-without-skips": unet, "convolutions": convolutions, "pixel": pixel, "dense": dense}
+    x = body[settings.network](x, settings, initial_logit(settings, share))
     x = CropLike(dtype="float32", name="crop")([x, inputs])
     # The sigmoid comes last, on its own: there TensorFlow's cross-entropy finds the logits, and stays exact.
     outputs = layers.Activation("sigmoid", dtype="float32", name="probability")(x)
-    return keras.Model(inputs, outputs, name="unet")
+    return keras.Model(inputs, outputs, name=settings.network.replace("-", "_"))
 
 
-def output_bias(settings, share):
-    """The initial bias of the output: 0, or what makes an untrained network predict the foreground's share."""
+def scaled(filters, settings):
+    """How many filters a layer has at the settings' width."""
+    return max(1, round(filters * settings.width))
+
+
+def unet(x, settings, logit):
+    """Down to a 32nd of the size and up again; what each level saw goes across, unless the network has no skips."""
+    across = []
+    for level, filters in enumerate(DOWN, start=1):
+        x = double_convolution(x, scaled(filters, settings), settings, f"down_{level}")
+        across.append(x)
+        x = layers.MaxPooling2D(2, name=f"down_{level}_pool")(x)
+    x = double_convolution(x, scaled(BOTTOM, settings), settings, "bottom")
+    for level, filters in zip(range(len(UP), 0, -1), UP, strict=True):
+        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}_sample")(x)
+        if settings.network == "unet":
+            x = layers.Concatenate(name=f"up_{level}_concatenate")([x, across.pop()])
+        x = double_convolution(x, scaled(filters, settings), settings, f"up_{level}")
+        if settings.dropout:
+            x = layers.Dropout(settings.dropout, name=f"up_{level}_dropout")(x)
+    return output(x, logit)
+
+
+def convolutions(x, settings, logit):
+    """Twelve convolutions at full size, without pooling: each pixel sees 25 x 25 around it."""
+    for number in range(1, 13):
+        x = convolution(x, scaled(32, settings), settings, f"convolution_{number}")
+    return output(x, logit)
+
+
+def pixel(x, settings, logit):
+    """Two 1x1 convolutions: a function of each pixel's own grey value, such as a threshold."""
+    for number in (1, 2):
+        x = layers.Conv2D(scaled(64, settings), 1, activation="relu", kernel_initializer="he_normal",
+                          name=f"convolution_{number}")(x)
+    return output(x, logit)
+
+
+def dense(x, settings, logit):
+    """Every pixel to 256 units to every pixel: at 160x160 as many parameters as the U-Net, 13.1 million."""
+    _, height, width, _ = x.shape
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(scaled(256, settings), activation="relu", kernel_initializer="he_normal", name="hidden")(x)
+    x = layers.Dense(height * width, bias_initializer=keras.initializers.Constant(logit), dtype="float32",
+                     name="output_dense")(x)
+    return layers.Reshape((height, width, 1), dtype="float32", name="image")(x)
+
+
+def output(x, logit):
+    """The 1x1 convolution that ends a convolutional network, in logits."""
+    return layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(logit), dtype="float32",
+                         name="output_convolution")(x)
+
+
+def initial_logit(settings, share):
+    """Where the output starts: at 0, or at what makes an untrained network predict the foreground's share."""
     if settings.output_bias == "zero":
-        return "zeros"
+        return 0.0
     share = min(max(share, 0.001), 0.999)  # a mask may be empty, or full
-    return keras.initializers.Constant(math.log(share / (1 - share)))
+    return math.log(share / (1 - share))
 
 
 def device():
@@ -189,7 +262,7 @@ def load(path):
     except Exception as error:  # Keras, zipfile and h5py raise a dozen kinds, and all mean that the file is bad
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be loaded ({reason}); run train.py again") from None
-    if model.input_shape != (None, None, None, 1):
+    if len(model.input_shape) != 4 or model.input_shape[3] != 1:
         raise UserError(f"{path} is another network, for inputs of {model.input_shape}; run train.py again")
     return model
 

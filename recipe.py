@@ -11,6 +11,8 @@ from settings import UserError
 def compiled(settings, X, Y):
     """The untrained network for the samples X, Y, with the settings' initial weights, loss and optimiser.
 
+    Of the masks it is told no more than the share of the foreground in the supervised pixels.
+
     Raises `UserError` for a precision that the device does not gain from.
     """
     import model as network  # first: it starts Keras quietly
@@ -19,24 +21,42 @@ def compiled(settings, X, Y):
     if settings.precision == "mixed_float16" and network.device() == "CPU":
         raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in float32; leave it out")
     keras.utils.set_random_seed(settings.seed)
-    model = network.build(settings, float(X.mean()), float(X.var()), float(Y.mean()))
+    share = Y.mean() if settings.supervised_pixels == 0 else Y[supervision(settings, Y) > 0].mean()
+    model = network.build(settings, float(X.mean()), float(X.var()), float(share))
     model.compile(make_optimizer(settings), make_loss(settings))
     model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
     return model
 
 
+def supervision(settings, Y):
+    """What the loss of each pixel counts, float32 like Y: 0, or in --supervised-pixels so much that the mean is 1.
+
+    They are the first of one random order of the pixels, of each sample its own: fewer are a part of more.
+    """
+    generator = random_stream(settings.seed, "supervision")
+    weights = np.zeros((len(Y), Y[0].size), "float32")
+    for of_sample in weights:
+        chosen = generator.permutation(Y[0].size)[: settings.supervised_pixels or None]
+        of_sample[chosen] = Y[0].size / len(chosen)
+    return weights.reshape(Y.shape)
+
+
 def samples_in_turn(settings, X, Y):
-    """Yield the training samples one after the other, for ever, as batches (1, height, width, 1) of X and Y."""
+    """Yield the training samples one after the other, for ever: the arguments of Keras' train_on_batch.
+
+    These are image and mask, (1, height, width, 1), and with --supervised-pixels the weights of the pixels.
+    """
     import keras
 
+    arrays = [X, Y] if settings.supervised_pixels == 0 else [X, Y, supervision(settings, Y)]
     generator = random_stream(settings.seed, "augmentation")
     if not settings.augment:
-        X, Y = keras.ops.convert_to_tensor(X), keras.ops.convert_to_tensor(Y)  # now they stay on the device
+        arrays = [keras.ops.convert_to_tensor(array) for array in arrays]  # now they stay on the device
     while True:
-        for image, mask in zip(X, Y, strict=True):
+        for sample in zip(*arrays, strict=True):
             if settings.augment:
-                image, mask = augment(generator, image, mask)
-            yield image[np.newaxis], mask[np.newaxis]
+                sample = augment(generator, *sample)
+            yield tuple(array[np.newaxis] for array in sample)
 
 
 def make_loss(settings):

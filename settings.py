@@ -7,6 +7,7 @@ setting is one new field. Nothing here imports Keras: --help and mistakes answer
 import argparse
 import dataclasses
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -56,7 +57,18 @@ class Settings:
     # One sample is the experiment; more are there to compare with.
     samples: int = setting(1, "training", "images to train on, one a step, in turn", metavar="N", least=1)
     augment: bool = setting(False, "training", "flip, turn and shift the sample at random at every step")
+    labels: str = setting(
+        "true", "training", "the mask to train on: the true one, that of another shape where there is none, or as many "
+        "pixels at random", choices=("true", "moved", "random"))
+    supervised_pixels: int = setting(
+        0, "training", "pixels of each sample, drawn at random once, that the loss sees; 0 is all", metavar="N",
+        least=0)
     validation: int = setting(100, "training", "validation images; they never steer", metavar="N", least=1)
+    network: str = setting(
+        "unet", "training", "what is trained; all but 'dense' are convolutional, and 'pixel' sees one pixel at a time",
+        choices=("unet", "unet-without-skips", "convolutions", "pixel", "dense"))
+    padding: str = setting(
+        "zero", "training", "what a convolution finds beyond the border", choices=("zero", "reflect", "circular"))
     width: float = setting(
         1.0, "training", "factor on the filters of every level; 1 is 13,360,593 parameters", metavar="FACTOR",
         least=1 / 32, most=4)
@@ -127,6 +139,7 @@ class Settings:
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
         check_image(self)
+        check_training(self)
 
 
 def as_flag(name, value):
@@ -165,6 +178,23 @@ def check_image(settings):
     # images are 8-bit, and the brightest pixel of the noise fill is the sum of two draws
     if settings.fill == "noise" and settings.noise > 128:
         raise UserError(f"--noise {settings.noise} exceeds 8 bits where two draws add up; give at most 128")
+
+
+def check_training(settings):
+    """Raise `UserError` for settings of a training that exclude each other."""
+    if settings.supervised_pixels:
+        if settings.supervised_pixels > math.prod(settings.size):
+            raise UserError(f"--supervised-pixels {settings.supervised_pixels} is more than an image of "
+                            f"{as_flag('size', settings.size)} has; give at most {math.prod(settings.size)}")
+        if settings.loss not in ("cross-entropy", "focal"):
+            raise UserError(f"--supervised-pixels needs a loss that is a mean over pixels, and --loss {settings.loss} "
+                            "is none; choose cross-entropy or focal")
+        if settings.augment:
+            raise UserError("--supervised-pixels stay where they are and --augment moves them; leave one of them out")
+    # each pooling halves an image, and a single pixel has nothing to reflect
+    if settings.padding == "reflect" and min(settings.size) <= SMALLEST_SIDE:
+        raise UserError(f"--padding reflect needs images of more than {SMALLEST_SIDE} pixels a side; "
+                        f"{as_flag('size', settings.size)} is too small")
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,7 +14,7 @@ import numpy as np
 import baselines
 import metrics
 from data import create_data, numbered
-from settings import Settings, check_folder, parse, read_settings, run_script
+from settings import Settings, UserError, check_folder, parse, read_settings, run_script
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
 
@@ -70,7 +70,10 @@ def table(scores):
 def main():
     given = parse(__doc__, ("run", "data", "test"), from_training=True)
     output = Path(given.get("output", Settings.output))
-    settings = dataclasses.replace(read_settings(output / "settings.json"), **given)
+    trained = read_settings(output / "settings.json")
+    settings = dataclasses.replace(trained, **given)
+    if trained.network == "dense" and settings.size != trained.size:
+        raise UserError("--size cannot be changed: the dense network takes only the size that it was trained on")
     check_folder(settings.vis, "--vis")
 
     import model as network

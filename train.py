@@ -20,7 +20,7 @@ import numpy as np
 
 import metrics
 import recipe
-from data import create_data, write_data
+from data import create_data, relabel, write_data
 from settings import Settings, check_folder, parse, run_script, write_settings
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
@@ -65,6 +65,7 @@ def train(settings, report=lambda step, row: None):
     watch = Stopwatch()
     with watch("data"):
         X, Y = create_data(settings.samples, settings, "train")
+        Y = relabel(Y, settings)
         X_val, Y_val = create_data(settings.validation, settings, "validation")
     with watch("trace"):
         model = recipe.compiled(settings, X, Y)
@@ -119,6 +120,8 @@ def evaluate(model, train, validation):
         "val_iou_mean": val_iou.mean(),
         "val_iou_min": val_iou.min(),
         "val_dice_mean": metrics.dice(validation[1], metrics.predicted(P_val)).mean(),
+        # on unseen images, how far the prediction is the mask that was trained on
+        "memorisation": metrics.iou(np.resize(train[1], P_val.shape), metrics.predicted(P_val)).mean(),
         "val_images": len(val_iou),
     }
     return row, P, P_val
