@@ -17,3 +17,12 @@ def blur_otsu(X):
         _, foreground = cv2.threshold(blurred, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
         predictions.append(foreground > 0)
     return np.stack(predictions)[..., np.newaxis]
+
+
+def nulls(X, sample_mask):
+    """What scores without learning, {name: predictions, bool (n, height, width, 1)} for images X of that shape.
+
+    No foreground at all; the mask of the (first) training sample, (1, height, width, 1), for every image; blur + Otsu.
+    """
+    return {"background": np.zeros(X.shape, bool), "training_mask": np.broadcast_to(sample_mask[:1] > 0, X.shape),
+            "blur_otsu": blur_otsu(X)}

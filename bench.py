@@ -226,6 +226,8 @@ def main():
     settings = Settings(**{**(QUICK if given.get("quick") else {}), **given})
     if settings.steps == 1:
         raise UserError("--steps 1 is the one that is traced, and says nothing of the others; give at least 2")
+    if settings.network == "dense":
+        raise UserError("--network dense has no convolutions, whose operations are counted here; choose another")
     check_folder(settings.output, "--output")
     record = isolated(train.describe_machine)
     versions = (f"{name} {version}" for name, version in record["versions"].items())

@@ -39,13 +39,16 @@ def random_stream(seed, stream):
 
 def draw_sample(generator, settings):
     """One image, integer (height, width), and its mask, bool (height, width)."""
-    image = generator.integers(settings.noise, size=settings.size)
+    noise = generator.integers(settings.noise, size=settings.size)
     mask = draw_mask(generator, settings)
+    return fill(generator, noise, mask, settings), mask
+
+
+def fill(generator, noise, mask, settings):
+    """Fill the shape `mask`, bool (height, width), in `noise`, integer of that size, as the settings say."""
     if settings.fill == "noise":
-        image = image + mask * generator.integers(settings.noise, size=settings.size)
-    else:
-        image = np.where(mask, settings.level, image)
-    return image, mask
+        return noise + mask * generator.integers(settings.noise, size=mask.shape)
+    return np.where(mask, settings.level, noise)
 
 
 def draw_mask(generator, settings):
@@ -61,11 +64,16 @@ def draw_mask(generator, settings):
     else:
         radii = generator.integers(low, high + 1, size=2)
     centre = [generator.integers(r, side - r) for r, side in zip(radii, settings.size, strict=True)]
-    rows, columns = np.ogrid[: settings.size[0], : settings.size[1]]
-    rows, columns = rows - centre[0], columns - centre[1]
     if settings.shape == "circle":
-        return rows**2 + columns**2 <= (radii[0] + 0.5) ** 2
-    return (abs(rows) <= radii[0]) & (abs(columns) <= radii[1])
+        return circle(centre, radii[0], settings.size)
+    rows, columns = np.ogrid[: settings.size[0], : settings.size[1]]
+    return (abs(rows - centre[0]) <= radii[0]) & (abs(columns - centre[1]) <= radii[1])
+
+
+def circle(centre, radius, size):
+    """The mask of a circle, bool (height, width); what lies outside the image is missing. All in pixels."""
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    return (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 <= (radius + 0.5) ** 2
 
 
 def relabel(Y, settings):
@@ -79,15 +87,16 @@ def relabel(Y, settings):
     generator = random_stream(settings.seed, "labels")
     if settings.labels == "random":
         return np.stack([generator.permutation(mask.ravel()).reshape(mask.shape) for mask in Y])
-    return np.stack([draw_elsewhere(generator, mask[..., 0] > 0, settings) for mask in Y])[..., np.newaxis]
+    moved = [draw_elsewhere(generator, mask[..., 0] > 0, settings) for mask in Y]
+    return np.stack(moved)[..., np.newaxis].astype("float32")
 
 
 def draw_elsewhere(generator, mask, settings):
-    """A shape that does not overlap with `mask`, bool (height, width), as float32 of the same size."""
+    """The mask of a shape that does not overlap with `mask`, both bool (height, width)."""
     for _ in range(1000):
         other = draw_mask(generator, settings)
         if not (mask & other).any():
-            return other.astype("float32")
+            return other
     raise UserError("--labels moved finds no room for a second shape; allow smaller ones with --radius")
 
 

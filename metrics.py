@@ -1,5 +1,7 @@
 """How well a prediction covers its mask, per image, foreground only."""
 
+import functools
+
 import numpy as np
 
 THRESHOLD = 0.5
@@ -55,3 +57,18 @@ def complaint(masks, probabilities):
             return (f"{count} of {len(mask)} predictions are {kind}; if that is wrong, "
                     "train with more --steps or another --learning-rate.")
     return None
+
+
+def mean_interval(values):
+    """Mean of values, (n,), and its 95% interval by Student's t: mean, low, high. Of one all are the same."""
+    values = np.asarray(values, float)
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    half = student_quantile(len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return values.mean(), values.mean() - half, values.mean() + half
+
+
+@functools.cache
+def student_quantile(freedom):
+    """The 97.5% quantile of Student's t (1908), 2.26 for 9 degrees of freedom; from draws, NumPy has no table of it."""
+    return np.quantile(np.random.default_rng(0).standard_t(freedom, 1_000_000), 0.975)

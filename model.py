@@ -140,12 +140,13 @@ def double_convolution(x, filters, settings, name):
 
 
 def build(settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, None)):
-    """The U-Net as an uncompiled Keras model: (n, height, width, 1) grey values -> probabilities.
+    """The network as an uncompiled Keras model: (n, height, width, 1) grey values -> probabilities.
 
-    settings: width, precision, output_bias, input_noise and dropout count here.
+    settings: network, padding, width, precision, output_bias, input_noise and dropout count here, and for the dense
+    network the size of the images.
     mean, variance: of the grey values of the training sample; they become the first layer.
     share: of the foreground in the training sample, 0..1, for the bias of the output.
-    size: height and width, pixels; only needed to see the sizes within, any size runs without.
+    size: height and width, pixels; only needed to see the sizes within, any size runs without (but in the dense one).
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)

@@ -89,7 +89,7 @@ def make_optimizer(settings):
         """The optimiser, with a learning rate of their own for the biases."""
 
         def update_step(self, gradient, variable, learning_rate):
-            factor = settings.bias_rate if len(variable.shape) == 1 else 1  # kernels have four axes
+            factor = settings.bias_rate if len(variable.shape) == 1 else 1  # kernels have more axes
             super().update_step(gradient, variable, learning_rate * factor)
 
     optimizer = kind if settings.bias_rate == 1 else FastBiases

@@ -203,8 +203,9 @@ def describe_machine():
 def summary(run, settings, record):
     """The closing lines: what was trained where, how well it does, and what to run next."""
     last, val_iou = run.history[-1], metrics.iou(run.validation[1], metrics.predicted(run.probabilities))
+    name = "U-Net" if settings.network == "unet" else f"Network '{settings.network}'"
     lines = [
-        f"U-Net with {run.model.count_params():,} parameters, {settings.samples} training "
+        f"{name} with {run.model.count_params():,} parameters, {settings.samples} training "
         f"image{'s' if settings.samples > 1 else ''}, {settings.steps} steps",
         f"device          {record['device']}: training {last['seconds']:.0f} s, "
         f"{time.perf_counter() - STARTED:.0f} s in all",
