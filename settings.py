@@ -123,12 +123,16 @@ class Settings:
     vis: str = setting("vis", "test", "folder for the pictures and metrics.csv", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
 
-    seeds: int = setting(20, "study", "training seeds of every variant", metavar="N", least=1)
+    seeds: int = setting(10, "study", "training seeds of every variant", metavar="N", least=1)
     first_seed: int = setting(
         0, "study", "the first of them; 100 for the search, which no reported seed may steer", metavar="SEED", least=0,
         most=2**31)
     only: str = setting("all", "study", "run only the variant of that name, or all that contain TEXT", metavar="TEXT")
-    processes: int = setting(2, "study", "runs at the same time", metavar="N", least=1)
+    processes: int = setting(2, "study", "runs at the same time, on this machine", metavar="N", least=1)
+    backend: str = setting(
+        "loky", "study", "where they run: in processes on this machine, or on a Ray cluster", choices=("loky", "ray"))
+    address: str = setting(
+        "local", "study", "of the head of the Ray cluster; 'local' starts one here", metavar="HOST:PORT")
 
     repeats: int = setting(3, "bench", "times that everything is measured, in turn", metavar="N", least=1)
     cap: int = setting(

@@ -1,102 +1,64 @@
-"""Many runs of the experiment that differ in one thing, and what they have in common.
+"""Why does it not memorise? Many runs of the experiment, a question each, that differ in one setting.
 
-`python study.py` lists the questions, `python study.py recipes` runs one. Every finished run is a row of
-output/study/QUESTION.csv; run again, a question goes on where it was interrupted.
+`python study.py` lists the questions; name some of them, or `all`, to run them. Every finished run is a row of
+output/study/QUESTION.csv; started again, a question goes on where it was interrupted.
 """
 
-import csv
+import contextlib
+import gc
+import os
+import socket
 import sys
 import time
+import warnings
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 import baselines
+import measures
 import metrics
+import report
 import train
-from settings import RECIPE_2017, Settings, UserError, check_folder, parse, run_script, training_flags, training_names
+from questions import QUESTIONS, STUDY
+from results import REACHED, SCORES, add_row, identity, known_by, read_rows
+from settings import Settings, UserError, check_folder, parse, run_script, training_flags
+
+# The last digits of a run depend on its number of threads, so it is the same everywhere. Two runs of two threads on two
+# cores take as long as two of one, or as one after the other with two, and overlap what is not a step.
+THREADS = 2
+ENVIRONMENT = {"TF_NUM_INTRAOP_THREADS": str(THREADS), "OMP_NUM_THREADS": str(THREADS)}
 
 
-class Question(NamedTuple):
-    """What is asked, {variant: what it changes in the settings}, and the first seed unless another is given."""
+def score(settings, measure=measures.nothing):
+    """Train with these settings, in the same way as train.py: the row of the CSV, all settings and what came out.
 
-    text: str
-    variants: dict
-    first_seed: int = 0
-
-
-FILLS = {"noise fill": {}, "constant fill": {"fill": "constant"}}
-RECIPES = {
-    "2017 recipe": RECIPE_2017,
-    "this recipe": {},
-    "this recipe, 50 steps": {"steps": 50},
-    "this recipe, 150 steps": {"steps": 150},
-    "this recipe, 150 steps, --augment": {"augment": True, "steps": 150},
-    # what one image is measured against; no longer one sample
-    "a fresh image at each of 400 steps": {"samples": 400, "steps": 400},
-}
-# Candidates for the default; each differs from it in what its name says. docs/recipe.md says which were run.
-SEARCH = {
-    "this recipe": {},
-    "peak rate 0.001, output bias 0, biases no faster": {
-        "learning_rate": 0.001, "output_bias": "zero", "bias_rate": 1.0},
-    "output bias 0, biases no faster": {"output_bias": "zero", "bias_rate": 1.0},
-    "biases no faster": {"bias_rate": 1.0},
-    "output bias 0": {"output_bias": "zero"},
-    "peak rate 0.001": {"learning_rate": 0.001},
-    "peak rate 0.003": {"learning_rate": 0.003},
-    "50 steps": {"steps": 50},
-    "150 steps": {"steps": 150},
-    "label smoothing 0": {"label_smoothing": 0.0},
-    "label smoothing 0.1": {"label_smoothing": 0.1},
-    "clip-norm 1": {"clip_norm": 1.0},
-    "cross-entropy plus Dice": {"loss": "both"},
-    "Dice": {"loss": "dice"},
-    "focal loss": {"loss": "focal"},
-    "input noise 0.5": {"input_noise": 0.5},
-    "dropout 0.3": {"dropout": 0.3},
-    "weight decay 0.3": {"weight_decay": 0.3},
-    "averaging 0.9": {"averaging": 0.9},
-    "augmentation": {"augment": True},
-    "augmentation, 150 steps": {"augment": True, "steps": 150},
-    "a fresh image every step": {"samples": 80},
-}
-QUESTIONS = {
-    "recipes": Question("How well does one image teach the next hundred, by which recipe?", {
-        f"{recipe}, {fill}": {**changes, **of_fill}
-        for recipe, changes in RECIPES.items() for fill, of_fill in FILLS.items()}),
-    "search": Question("Which recipe should be the default? Choose on seeds that no result is reported on.", {
-        f"{name}, {fill}": {**changes, **of_fill}
-        for name, changes in SEARCH.items() for fill, of_fill in FILLS.items()}, first_seed=100),
-}
-
-
-def score(settings):
-    """Train with these settings, in the same way as train.py: the row of the CSV, all settings and what came out."""
+    measure: a function of measures.py, which adds columns.
+    """
     import model as network
 
+    # the network of the last run, which refers to itself, would stay in memory until Python sees a need to look
     network.keras.backend.clear_session()
+    gc.collect()
     started = time.perf_counter()
     run = train.train(settings)
-    taken = time.perf_counter() - started
     X, Y = run.validation
-    null = metrics.iou(Y, baselines.blur_otsu(X))
     last = run.history[-1]
-    scores = {name: last[name] for name in ("train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean")}
-    return {**identity(settings), "train_loss": last["loss"], **scores, "blur_otsu_iou_mean": null.mean(),
-            "blur_otsu_iou_min": null.min(), "train_seconds": last["seconds"], "seconds": round(taken, 2)}
+    row = {"parameters": run.model.count_params(), "train_loss": last["loss"]}
+    row |= {name: last[name] for name in ("train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean", "memorisation")}
+    for goal in REACHED:
+        row[f"steps_to_train_iou_{goal}"] = next(
+            (point["step"] for point in run.history if point["train_iou"] >= goal), "")
+    for null, predictions in baselines.nulls(X, run.train[1]).items():
+        of = metrics.iou(Y, predictions)
+        row |= {f"{null}_iou_mean": of.mean(), f"{null}_iou_min": of.min()}
+    row |= measure(run, settings)
+    taken = time.perf_counter() - started
+    return {**identity(settings), **row, "train_seconds": last["seconds"], "seconds": round(taken, 2)}
 
 
-def identity(settings):
-    """The settings that a row is known by, as the CSV holds them: {name: text}."""
-    return {name: str(getattr(settings, name)) for name in training_names() if name != "output"}
-
-
-def attempt(settings):
+def attempt(settings, measure):
     """`score`, or the error as text: a run that fails must not stop the others."""
     try:
-        return settings, score(settings), None
+        return settings, score(settings, measure), None
     except Exception as error:  # whatever it is, it is reported with the command that repeats it
         return settings, None, f"{type(error).__name__}: {error}"
 
@@ -114,104 +76,156 @@ def planned(question, wanted):
     return {Settings(seed=seed, **question.variants[name]): name for seed in seeds for name in names}
 
 
-def read_rows(path):
-    """The rows of a CSV of earlier runs, as dicts of text; none if there is no such file."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+def taken_over(question, path):
+    """{what a row is known by: columns} of the runs of other questions beside `path` that measure all this one does."""
+    rows = {}
+    for other in path.parent.glob("*.csv"):
+        same = other.stem in QUESTIONS and QUESTIONS[other.stem].measure is question.measure
+        if other != path and (same or question.measure is measures.nothing):
+            rows |= {known_by(row): row if same else {name: row[name] for name in SCORES}
+                     for row in read_rows(other) if row.get("parameters")}  # older rows do not hold every score
+    return rows
 
 
-def append_row(row, path):
-    """Add one row to a CSV, at once and whole: a run that is interrupted later keeps it."""
-    new = not path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", newline="\n") as file:
-        writer = csv.DictWriter(file, row, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def run(question, wanted, path):
-    """Do the runs of a question that `path` does not hold yet, several at a time; returns how many failed.
-
-    Raises `UserError` if the CSV at `path` is of another version.
-    """
-    import joblib
-
-    rows = read_rows(path)
-    if rows and not identity(wanted).keys() <= rows[0].keys():
-        raise UserError(f"{path} is from a version with other settings; move it away, and the runs start anew")
-    done = [{name: row[name] for name in identity(wanted)} for row in rows]
-    runs = planned(question, wanted)
-    missing = [settings for settings in runs if identity(settings) not in done]
+def run(question, runs, path, wanted, screen):
+    """Do those of `runs`, {settings: variant}, that `path` does not hold yet; returns how many failed."""
+    finished, others = {known_by(row) for row in read_rows(path)}, taken_over(question, path)
+    missing = []
+    for settings, variant in runs.items():
+        key = tuple(identity(settings).values())
+        if key in others and key not in finished:
+            add_row({**identity(settings), **others[key], "variant": variant}, path)
+        elif key not in finished:
+            missing.append(settings)
     failed = 0
-    parallel = joblib.Parallel(n_jobs=wanted.processes, return_as="generator_unordered")
-    results = parallel(joblib.delayed(attempt)(settings) for settings in missing)
-    for count, (settings, row, error) in enumerate(results, start=len(runs) - len(missing) + 1):
-        where = f"{count}/{len(runs)}  {runs[settings]}, seed {settings.seed}"
+    screen.begin(path.stem, len(runs), len(missing))
+    for settings, row, error in BACKENDS[wanted.backend](missing, question.measure, wanted):
+        what = f"{runs[settings]}, seed {settings.seed}"
         if error:
             failed += 1
-            print(f"{where} failed: {error}; repeat it with: python train.py {' '.join(training_flags(settings))}",
-                  file=sys.stderr)
+            screen.ended(f"{what} failed: {error}; repeat it with: python train.py "
+                         f"{' '.join(training_flags(settings))}", sys.stderr)
         else:
-            append_row({"variant": runs[settings], **row}, path)
-            print(f"{where}: IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f}", flush=True)
+            add_row({"variant": runs[settings], **row}, path)
+            screen.ended(f"{what}: IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f}")
     return failed
 
 
-def table(question, rows):
-    """Markdown: a line for each variant that has rows, and one for blur + Otsu on the same images of each fill.
+def on_this_machine(runs, measure, wanted):
+    """Yield the results of `attempt` for a list of settings as they come, from processes on this machine."""
+    import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    The seconds are the median of trainings with their scoring, while several of them run at a time.
+    os.environ.update(ENVIRONMENT)  # before TensorFlow starts in the processes, which inherit it
+    # each run leaves some 100 MB behind in TensorFlow; joblib replaces a process that has grown, and would warn of it
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+    parallel = joblib.Parallel(n_jobs=wanted.processes, return_as="generator_unordered")
+    waiting = dict.fromkeys(runs)
+    # a process that is killed takes those beside it with it: then one at a time, which needs less memory too
+    for batch in ([*runs], *([settings] for settings in runs)):
+        with contextlib.suppress(TerminatedWorkerError):
+            missing = (settings for settings in batch if settings in waiting)
+            for result in parallel(joblib.delayed(attempt)(settings, measure) for settings in missing):
+                del waiting[result[0]]
+                yield result
+    for settings in waiting:
+        yield settings, None, "its process was killed, as it is where memory is short"
+
+
+def on_ray(runs, measure, wanted):
+    """The same from a Ray cluster, one for each of its cores; the runs of a node that is lost start anew.
+
+    Not by joblib's own Ray backend: that returns nothing before the last run has ended, and does not outlive a node.
     """
-    lines = ["| | n | train IoU | IoU on unseen images | worst seed | worst image | steps | seconds | command |",
-             "|---|---|---|---|---|---|---|---|---|"]
-    for variant, changes in question.variants.items():
-        of = [row for row in rows if row["variant"] == variant]
-        if of:
-            command = " ".join(["python train.py", *training_flags(Settings(**changes))])
-            lines.append(f"| {variant} | {len(of)} | {spread(of, 'train_iou')} | {spread(of, 'val_iou_mean')} "
-                         f"| {lowest(of, 'val_iou_mean')} | {lowest(of, 'val_iou_min')} | {of[0]['steps']} "
-                         f"| {np.median([float(row['seconds']) for row in of]):.0f} | `{command}` |")
-    for fill in ("noise", "constant"):
-        of = list({row["seed"]: row for row in rows if row["fill"] == fill}.values())
-        if of:
-            lines.append(f"| blur + Otsu, {fill} fill | {len(of)} | | {spread(of, 'blur_otsu_iou_mean')} "
-                         f"| {lowest(of, 'blur_otsu_iou_mean')} | {lowest(of, 'blur_otsu_iou_min')} | | | |")
-    return lines
+    try:
+        import ray
+    except ImportError:
+        raise UserError("--backend ray needs Ray, which is not installed; run pip install ray") from None
+    if wanted.address != "local":  # Ray itself would wait for minutes
+        host, _, port = wanted.address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, ValueError) as error:
+            raise UserError(f"--address {wanted.address} does not answer ({error}); "
+                            "give host and port of a machine where ray start --head has run") from None
+    ray.init(wanted.address, log_to_driver=False, logging_level="error", runtime_env={
+        "working_dir": str(Path(__file__).parent), "excludes": ["/venv", "/output", "/vis"], "env_vars": ENVIRONMENT})
+    try:
+        remote = ray.remote(num_cpus=1, max_retries=3)(attempt)
+        waiting = {remote.remote(settings, measure): settings for settings in runs}
+        while waiting:
+            (done,), _ = ray.wait(list(waiting))
+            settings = waiting.pop(done)
+            try:
+                yield ray.get(done)
+            except ray.exceptions.RayError as error:
+                yield settings, None, f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    finally:
+        ray.shutdown()
 
 
-def spread(rows, name):
-    """Mean ± standard deviation of a column, as text; of a single row its value alone."""
-    values = [float(row[name]) for row in rows]
-    return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
+BACKENDS = {"loky": on_this_machine, "ray": on_ray}
 
 
-def lowest(rows, name):
-    """The least value of a column, as text."""
-    return f"{min(float(row[name]) for row in rows):.3f}"
+class Screen:
+    """What one sees of the runs: a bar with the time left in a terminal, and a line for each run that ends."""
+
+    def __init__(self):
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.terminal = sys.stdout.isatty()
+        self.bar = Progress(TextColumn("{task.description} {task.completed}/{task.total}"), BarColumn(24),
+                            TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left"),
+                            disable=not self.terminal, speed_estimate_period=24 * 3600)
+
+    def __enter__(self):
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_):
+        self.bar.stop()
+
+    def begin(self, name, runs, missing):
+        """Show a question of so many runs, of which some are missing."""
+        self.name, self.runs, self.done = name, runs, runs - missing
+        self.task = self.bar.add_task(name, total=runs, completed=self.done)
+
+    def ended(self, line, stream=None):
+        """Count a run that ended, well or not, and say so."""
+        self.done += 1
+        line = f"{self.name} {self.done}/{self.runs}  {line}"
+        self.bar.advance(self.task)
+        if self.terminal:
+            self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        else:
+            print(line, file=stream or sys.stdout, flush=True)
 
 
 def main():
-    names = [word for word in sys.argv[1:2] if word in QUESTIONS]
-    del sys.argv[1 : 1 + len(names)]
-    if sys.argv[1:] and not sys.argv[1].startswith("-"):
-        raise UserError(f"{sys.argv[1]} is no question; choose from: {', '.join(QUESTIONS)}")
+    words = []
+    while sys.argv[1:] and not sys.argv[1].startswith("-"):
+        words.append(sys.argv.pop(1))
+    for word in words:
+        if word != "all" and word not in QUESTIONS:
+            raise UserError(f"{word} is no question; choose from: {', '.join(QUESTIONS)}, all")
     given = parse(__doc__, ("output", "study"))
-    if not names:
+    if not words:
         print("\n".join(f"{name:12}{question.text}" for name, question in QUESTIONS.items()))
         return
-    question = QUESTIONS[names[0]]
-    wanted = Settings(**{"first_seed": question.first_seed, **given})
-    folder = Path(wanted.output, "study")
+    folder = Path(Settings(**given).output, "study")
     check_folder(folder, "--output")
-    path = folder / f"{names[0]}.csv"
-    failed = run(question, wanted, path)
-    lines = table(question, read_rows(path))
-    path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    plans = {}  # all of them first: a mistake must not be found after hours
+    for name in dict.fromkeys(name for word in words for name in (STUDY if word == "all" else [word])):
+        wanted = Settings(**{"first_seed": QUESTIONS[name].first_seed, **given})
+        plans[name] = planned(QUESTIONS[name], wanted)
+    failed = 0
+    for name, runs in plans.items():
+        try:
+            with Screen() as screen:
+                failed += run(QUESTIONS[name], runs, folder / f"{name}.csv", wanted, screen)
+        finally:
+            report.write(folder)
+    print(f"look at {folder / 'report.md'}")
     sys.exit(1 if failed else 0)
 
 

@@ -184,8 +184,12 @@ def test_half_floats_on_a_cpu_are_refused(tmp_path):
     "bench.py --repeats 0",
     "study.py --only",
     "bench.py --steps 1",
+    "bench.py --network dense",
+    "train.py --supervised-pixels 10 --loss dice",
     "study.py recipes --only nothing",
     "study.py riddles",
+    "study.py recipes riddles",
+    "study.py labels --backend ray --address nowhere",
 ])
 def test_a_mistake_is_one_sentence_and_nothing_is_changed(tmp_path, line):
     (tmp_path / "file").write_text("precious")

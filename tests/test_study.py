@@ -1,18 +1,24 @@
 """The study: its runs are those of train.py, a finished one is not repeated, a failing one stops no other."""
 
 import csv
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import measures
+import report
 import study
+from questions import QUESTIONS, STUDY, Question
+from results import SCORES, Results, add_row, identity, read_rows, write_rows
 from settings import Settings, UserError
 
 REPOSITORY = Path(__file__).parent.parent
 BRIEF = dict(width=0.04, size=(64, 64), radius=(8, 12), steps=2, validation=2, watch=1)
-QUESTION = study.Question("What?", {"plain": BRIEF, "constant": {**BRIEF, "fill": "constant"}})
+QUESTION = Question("What?", {"plain": BRIEF, "constant": {**BRIEF, "fill": "constant"}})
 
 
 def read_csv(path):
@@ -20,11 +26,17 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
+def run(question, path, **wanted):
+    with study.Screen() as screen:
+        wanted = Settings(**wanted)
+        return study.run(question, study.planned(question, wanted), path, wanted, screen)
+
+
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """The CSV of a study of one seed."""
     path = tmp_path_factory.mktemp("study") / "what" / "what.csv"
-    assert study.run(QUESTION, Settings(seeds=1), path) == 0
+    assert run(QUESTION, path, seeds=1) == 0
     return path
 
 
@@ -32,18 +44,10 @@ def test_finished_runs_are_not_run_again(first):
     before = read_csv(first)
     assert {(row["variant"], row["seed"], row["fill"]) for row in before} == {
         ("plain", "0", "noise"), ("constant", "0", "constant")}
-    assert study.run(QUESTION, Settings(seeds=2, only="plain"), first) == 0
+    assert run(QUESTION, first, seeds=2, only="plain", processes=1) == 0
     rows = read_csv(first)
     assert rows[:2] == before
     assert [(row["variant"], row["seed"]) for row in rows[2:]] == [("plain", "1")]
-
-
-def test_the_table_has_a_line_for_each_variant_and_null(first):
-    rows = read_csv(first)
-    lines, plain = study.table(QUESTION, rows), sum(row["variant"] == "plain" for row in rows)
-    assert sum(line.startswith(f"| plain | {plain} |") for line in lines) == 1
-    assert "python train.py --size 64 64 --fill constant" in "\n".join(lines)
-    assert sum(line.startswith("| blur + Otsu") for line in lines) == 2
 
 
 def test_a_row_is_what_train_py_gives(first, tmp_path):
@@ -52,16 +56,46 @@ def test_a_row_is_what_train_py_gives(first, tmp_path):
     subprocess.run([sys.executable, REPOSITORY / "train.py", *flags], cwd=tmp_path, check=True, capture_output=True)
     last = read_csv(tmp_path / "output" / "history.csv")[-1]
     assert row["train_loss"] == last["loss"]
-    for name in ("train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean"):
+    for name in ("train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean", "memorisation"):
         assert row[name] == last[name]
 
 
 def test_a_failing_run_is_reported_with_its_command_and_the_others_go_on(tmp_path, capsys):
-    failing = study.Question("What?", {"bad": {**BRIEF, "precision": "mixed_float16"}, **QUESTION.variants})
-    assert study.run(failing, Settings(seeds=1), tmp_path / "what.csv") == 1
+    failing = Question("What?", {"bad": {**BRIEF, "precision": "mixed_float16"}, **QUESTION.variants})
+    assert run(failing, tmp_path / "what.csv", seeds=1, processes=1) == 1
     assert "python train.py --size 64 64" in (errors := capsys.readouterr().err)
     assert errors.count("\n") == 1
     assert {row["variant"] for row in read_csv(tmp_path / "what.csv")} == {"plain", "constant"}
+
+
+def killed_if_constant(settings, measure):
+    """In place of a run: its process is killed for one of the variants, and the other one ends well."""
+    if settings.fill == "constant":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return settings, {**identity(settings), "train_iou": 1.0, "val_iou_mean": 1.0}, None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_process_costs_its_own_run_only(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(study, "attempt", killed_if_constant)
+    assert run(QUESTION, tmp_path / "what.csv", seeds=3) == 3
+    assert [row["variant"] for row in read_csv(tmp_path / "what.csv")] == ["plain"] * 3
+    assert capsys.readouterr().err.count("constant, seed 1 failed: its process was killed") == 1
+
+
+def test_what_another_question_has_run_is_taken_over_unless_more_is_measured(first, monkeypatch):
+    def fail(*_):
+        raise AssertionError("it was run again")
+
+    monkeypatch.setitem(study.BACKENDS, "loky", fail)
+    renamed = Question("What else?", {"the same": BRIEF})
+    with pytest.raises(AssertionError, match="it was run again"):
+        run(renamed._replace(measure=measures.history), first.with_name("measured.csv"), seeds=1)
+    monkeypatch.setitem(study.BACKENDS, "loky", lambda runs, *_: fail() if runs else [])
+    assert run(renamed, first.with_name("other.csv"), seeds=1) == 0
+    (row,) = read_csv(first.with_name("other.csv"))
+    original = next(row for row in read_csv(first) if row["variant"] == "plain" and row["seed"] == "0")
+    assert row == {**original, "variant": "the same"}
 
 
 def test_only_an_existing_variant_can_be_asked_for():
@@ -69,9 +103,144 @@ def test_only_an_existing_variant_can_be_asked_for():
         study.planned(QUESTION, Settings(only="gold"))
 
 
-def test_rows_of_another_version_are_not_mixed_with_new_ones(tmp_path):
+def test_a_row_from_before_a_setting_existed_counts_as_its_default(first, tmp_path):
+    rows = read_csv(first)
+    with open(tmp_path / "what.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in rows[0] if name not in ("padding", "memorisation")],
+                                extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    before = (tmp_path / "what.csv").read_text()
+    assert run(QUESTION, tmp_path / "what.csv", seeds=1) == 0
+    assert (tmp_path / "what.csv").read_text() == before
+    assert read_rows(tmp_path / "what.csv")[0]["padding"] == "zero"
+
+
+def test_another_kind_of_csv_is_left_alone(tmp_path):
     path = tmp_path / "what.csv"
-    path.write_text("variant,seed\nplain,0\n")
-    with pytest.raises(UserError, match=r"what\.csv is from a version with other settings; move it away"):
-        study.run(QUESTION, Settings(seeds=1), path)
-    assert path.read_text() == "variant,seed\nplain,0\n"
+    path.write_text("variant,colour\nplain,0\n")
+    with pytest.raises(UserError, match=r"what\.csv is not from study\.py; move it away"):
+        run(QUESTION, path, seeds=1)
+    assert path.read_text() == "variant,colour\nplain,0\n"
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_variant_of_every_question_is_a_possible_training_of_its_own(name):
+    question = QUESTIONS[name]
+    settings = [question.settings(variant) for variant in question.variants]
+    assert len(set(settings)) == len(settings)
+    assert question.reference in {"", *(variant.rpartition(", ")[0] for variant in question.variants)}
+
+
+def a_row(question, variant, seed, more):
+    """A row as a run would leave it, with scores that follow from the seed."""
+    settings = question.settings(variant)
+    scores = {name: 0.9 + seed / 100 for name in SCORES}
+    scores |= {"parameters": 1000 * settings.width, "steps_to_train_iou_0.99": "" if seed == 3 else 20 + seed}
+    return {"variant": variant, **identity(settings), "seed": str(seed), **scores, **more}
+
+
+HISTORY = {f"{name} after {step}": 0.5
+           for step in (0, 200, 100) for name in ("train_iou", "val_iou_mean", "memorisation")}
+MORE = {
+    "learned": {"iou on rectangles": 0.9, "iou on two circles": 0.9, "iou on a fill of noise": 0.9,
+                "iou on a fill of the background, 40 brighter": 0.9, "iou on a fill of grey 40": 0,
+                "iou on a fill of grey 80": 0.9,
+                **{f"gradient within {r} {moment} training": r / 10 for r in (4, 8) for moment in ("before", "after")}},
+    "position": {"training row": 80, "training column": 80,
+                 **{f"iou at {row} {column}": 0.9 for row in (20, 80, 139) for column in (20, 80, 139)}},
+    "when": HISTORY,
+    "labels": HISTORY,
+}
+
+
+def report_of(name, seeds, folder):
+    """The text of a report on a question with so many seeds."""
+    question = QUESTIONS[name]
+    rows = [a_row(question, variant, seed, MORE.get(name, {}))
+            for seed in range(seeds) for variant in question.variants]
+    write_rows(rows, folder / f"{name}.csv")
+    report.write(folder)
+    return (folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_the_report_has_figures_a_table_and_an_answer(name, tmp_path):
+    question, text = QUESTIONS[name], report_of(name, 10, tmp_path)
+    assert f"## {name}: {question.text}" in text
+    assert "No answer yet" not in text
+    for picture in [f"{name}.png", *(f"{name}_{figure}.png" for figure in question.figures[1:])]:
+        assert f"]({picture})" in text
+        assert (tmp_path / picture).stat().st_size > 10_000
+    for variant in question.variants:
+        (line,) = (line for line in text.splitlines() if line.startswith(f"| {variant} | 10 |"))
+        assert "| 0.945 ± 0.030 [0.9" in line
+        assert f"`{' '.join(['python train.py --seed N', *study.training_flags(question.settings(variant))])}`" in line
+
+
+def test_there_is_no_answer_from_fewer_than_ten_seeds(tmp_path):
+    text = report_of("pixels", 9, tmp_path)
+    assert "No answer yet: it takes 10 seeds of every variant." in text
+    assert "| 100 pixels, noise fill | 9 | 0.940 ± 0.027 | 0.940 ± 0.027 " in text
+
+
+def test_a_report_can_be_written_of_whatever_there_is(tmp_path):
+    report.write(tmp_path / "new")
+    question = QUESTIONS["learned"]
+    variant = next(iter(question.variants))
+    add_row(a_row(question, variant, 0, MORE["learned"]), tmp_path / "learned.csv")
+    old = a_row(QUESTIONS["recipes"], "2017 recipe, noise fill", 0, {})
+    add_row({name: value for name, value in old.items() if "mask" not in name}, tmp_path / "recipes.csv")
+    add_row(a_row(QUESTIONS["recipes"], "2017 recipe, noise fill", 1, {}), tmp_path / "recipes.csv")
+    report.write(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "| 2017 recipe, noise fill | 2 |" in text
+    assert "| the training mask, noise fill | 1 |" in text
+    assert "[" not in text[text.index("| 2017 recipe") :]  # no interval from two seeds
+
+
+def test_rows_of_a_variant_that_has_changed_since_do_not_count():
+    question = QUESTIONS["pixels"]
+    rows = [a_row(question, "10 pixels, noise fill", seed, {}) for seed in range(3)]
+    rows[1]["steps"] = "81"
+    rows[2]["variant"] = "its name before"
+    assert list(Results(question, rows).rows["10 pixels, noise fill"]) == [0, 2]
+
+
+def test_seeds_count_only_if_every_variant_has_them():
+    question = Question("What?", {"plain, noise fill": {}, "other, noise fill": {"steps": 50}})
+    plain, other = question.variants
+    rows = [a_row(question, plain, seed, {}) for seed in range(12)]
+    assert not Results(question, rows).complete()
+    assert not Results(question, rows + [a_row(question, other, seed, {}) for seed in range(3, 13)]).complete()
+    assert Results(question, rows + [a_row(question, other, seed, {}) for seed in range(2, 12)]).complete()
+
+
+def test_differences_are_paired_by_seed_and_say_only_what_the_interval_says():
+    question = Question("What?", {"plain, noise fill": {}, "other, noise fill": {"steps": 50}})
+    rows = [a_row(question, variant, seed, {"val_iou_mean": seed + shift}) for seed in range(11)
+            for variant, shift in (("plain, noise fill", 0), ("other, noise fill", 0.02 + seed % 2 / 100))]
+    results = Results(question, rows[:-1])  # of the last seed one is missing
+    plain, other = question.variants
+    assert results.n(plain) == 11
+    assert results.n(other) == 10
+    assert results.compare(other, plain).startswith("0.0250 [0.02")
+    assert results.compare(other, plain).endswith("higher")
+    assert results.compare(plain, other).endswith("lower")
+    assert results.compare(plain, plain).startswith("not distinguishable (difference +0.0000")
+    assert results.reached(plain, 0.99) == "26 (20 to 30, 10 of 11 runs)"
+
+
+def test_a_ray_cluster_gives_the_same_numbers(first, tmp_path):
+    pytest.importorskip("ray", reason="Ray is optional")
+    assert run(QUESTION, tmp_path / "what.csv", seeds=1, backend="ray") == 0
+    before = {row["variant"]: row for row in read_csv(first) if row["seed"] == "0"}
+    for row in read_csv(tmp_path / "what.csv"):
+        same = [name for name in row if "seconds" not in name]
+        assert [row[name] for name in same] == [before[row["variant"]][name] for name in same]
+
+
+def test_a_cluster_that_does_not_answer_is_named(tmp_path):
+    pytest.importorskip("ray", reason="Ray is optional")
+    with pytest.raises(UserError, match=r"--address 127\.0\.0\.1:1 does not answer"):
+        run(QUESTION, tmp_path / "what.csv", seeds=1, backend="ray", address="127.0.0.1:1")
