@@ -94,7 +94,6 @@ def section(name, folder):
 def write(folder):
     """Write report.md and the figures of every question that has a CSV in `folder`."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     lines = ["# The study", "", INTRODUCTION, ""]
     for name in QUESTIONS:
         if (folder / f"{name}.csv").exists():

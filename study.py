@@ -224,8 +224,10 @@ def main():
             with Screen() as screen:
                 failed += run(QUESTIONS[name], runs, folder / f"{name}.csv", wanted, screen)
         finally:
-            report.write(folder)
-    print(f"look at {folder / 'report.md'}")
+            if folder.exists():  # not if nothing has ever run
+                report.write(folder)
+    if folder.exists():
+        print(f"look at {folder / 'report.md'}")
     sys.exit(1 if failed else 0)
 
 

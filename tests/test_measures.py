@@ -5,6 +5,7 @@ import pytest
 
 import measures
 import metrics
+import recipe
 import train
 from data import create_data
 from settings import Settings
@@ -21,8 +22,8 @@ def run():
 def test_the_gradient_of_the_central_pixel_is_that_of_its_receptive_field():
     for name, reach in (("pixel", 0), ("convolutions", 12)):
         settings = Settings(**{**SMALL, "network": name, "width": 1.0, "radius": (40, 40)})
-        model = train.train(settings).model
-        field = abs(measures.gradients(model, create_data(2, settings)[0])).max(axis=(0, 3))
+        X, Y = create_data(2, settings)
+        field = abs(measures.gradients(recipe.compiled(settings, X, Y), X)).max(axis=(0, 3))
         rows, columns = np.nonzero(field)
         assert (rows.min(), rows.max(), columns.min(), columns.max()) == (48 - reach, 48 + reach) * 2
 
@@ -118,9 +119,9 @@ def test_positions_are_a_grid_of_circles_that_fit(run):
 def test_an_interval_holds_the_mean_as_often_as_it_says():
     generator = np.random.default_rng(0)
     inside = 0
-    for _ in range(400):
+    for _ in range(3000):
         mean, low, high = metrics.mean_interval(values := generator.normal(5, 1, 10))
         assert mean == pytest.approx(values.mean())
         inside += low <= 5 <= high
-    assert 0.925 < inside / 400 < 0.975
+    assert 0.935 < inside / 3000 < 0.965
     assert metrics.mean_interval([3]) == (3, 3, 3)
