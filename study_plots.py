@@ -33,23 +33,23 @@ def interval(axes, where, values, colour, horizontal=False, **kwargs):
 
 def points(question, results, path):
     """A line for each variant, a panel for each fill: IoU on unseen images of every seed, their mean and interval."""
-    figure, axes = panels(len(results.fills), 5.6, 1.8 + 0.45 * max(map(len, results.fills.values())))
+    names = list(dict.fromkeys(name.removesuffix(f", {fill}") for fill, of in results.fills.items() for name in of))
+    figure, axes = panels(len(results.fills), 5.6, 1.8 + 0.45 * len(names))
     for panel, (fill, variants) in zip(axes, results.fills.items(), strict=True):
-        for y, variant in enumerate(variants):
+        for variant in variants:
+            y, first = names.index(variant.removesuffix(f", {fill}")), variant == variants[0]
             train, unseen = (results.values(variant, name) for name in ("train_iou", "val_iou_mean"))
-            panel.plot(train, np.full(len(train), y - 0.22), "|", color=ORANGE, ms=9, label=TRAIN if y == 0 else None)
+            panel.plot(train, np.full(len(train), y - 0.22), "|", color=ORANGE, ms=9, label=TRAIN if first else None)
             if "memorisation" in question.shown.values():
                 panel.plot(of := results.values(variant, "memorisation"), np.full(len(of), y - 0.34), "|", color=PINK,
-                           ms=9, label=MEMORISED if y == 0 else None)
+                           ms=9, label=MEMORISED if first else None)
             panel.plot(unseen, np.full(len(unseen), y + 0.22), ".", color=BLUE, alpha=0.5,
-                       label=f"{UNSEEN}: each seed" if y == 0 else None)
-            interval(panel, y, unseen, BLUE, horizontal=True, label="their mean, 95% interval" if y == 0 else None)
+                       label=f"{UNSEEN}: each seed" if first else None)
+            interval(panel, y, unseen, BLUE, horizontal=True, label="their mean, 95% interval" if first else None)
         null_lines(panel, results, variants, panel.axvline)
-        panel.set(xlim=(-0.02, 1.02), ylim=(len(variants) - 0.4, -0.6), xlabel="IoU", title=fill,
-                  yticks=range(len(variants)), yticklabels=[name.removesuffix(f", {fill}") for name in variants])
+        panel.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6), xlabel="IoU", title=fill, yticks=range(len(names)),
+                  yticklabels=names if panel is axes[0] else [])
         panel.grid(axis="x", alpha=0.3)
-    for panel in axes[1:]:
-        panel.set_yticklabels([])
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     save(figure, path)
 
