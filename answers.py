@@ -5,9 +5,9 @@ A word such as 'higher' stands only where the 95% interval of the paired differe
 
 import numpy as np
 
+from questions import FILLS
 from results import with_interval
 
-FILLS = ("noise fill", "constant fill")
 MOMENTS = ("before", "after")  # training
 
 

@@ -5,6 +5,7 @@ import numpy as np
 
 import metrics
 from plots import BLUE, ORANGE
+from results import ENOUGH
 
 PINK, GREY = "#CC79A7", "#666666"
 TRAIN, UNSEEN, MEMORISED = "training data", "images it never saw", "the training mask, found in unseen images"
@@ -23,8 +24,8 @@ def panels(count, width, height):
 
 
 def interval(axes, where, values, colour, horizontal=False, **kwargs):
-    """The mean of values, one a seed, with its 95% interval, at `where`."""
-    mean, low, high = metrics.mean_interval(values)
+    """The mean of values, one a seed, at `where`; from ENOUGH seeds on with its 95% interval."""
+    mean, low, high = metrics.mean_interval(values) if len(values) >= ENOUGH else [np.mean(values)] * 3
     span = [[mean - low], [high - mean]]
     place = (mean, where) if horizontal else (where, mean)
     axes.errorbar(*place, **{"xerr" if horizontal else "yerr": span}, color=colour, marker="o", ms=7, capsize=4,
