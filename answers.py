@@ -106,7 +106,8 @@ def pixels(results):
     scores = [f"{name.partition(',')[0]} {results.mean(name)}" for name in results.variants]
     against = [f"{name.partition(',')[0]} are {results.compare(name, every)}"
                for name in results.variants if name != every]
-    return [f"IoU on unseen images: {'; '.join(scores)}.", f"Against all of them, {'; '.join(against)}."]
+    return [f"IoU on unseen images: {'; '.join(scores)}.", f"Against all of them, {'; '.join(against)}.",
+            "All have the rate and the steps that were chosen with all pixels."]
 
 
 def size(results):
@@ -128,8 +129,15 @@ def position(results):
         inside = np.zeros(square.shape[1:], bool)
         inside[1:-1, 1:-1] = True
         border, inner = square[:, ~inside].mean(axis=1), square[:, inside].mean(axis=1)
+        trained = np.stack([results.values(variant, f"training {axis}") for axis in ("row", "column")], axis=1)
+        places = np.array([name.split()[2:] for name in columns], int)[inside.ravel()]
+        distance = np.linalg.norm(places - trained[:, np.newaxis], axis=2)  # (seeds, places)
+        slopes = np.array([np.polyfit(far / 100, of, 1)[0]
+                           for far, of in zip(distance, iou[:, inside.ravel()], strict=True)])
         said.append(f"With {variant.partition(',')[0]}, circles that touch the border score {with_interval(border)}, "
-                    f"the others {with_interval(inner)} (difference {with_interval(border - inner, '+.4f')}).")
+                    f"the others {with_interval(inner)} (difference {with_interval(border - inner, '+.4f')}); among "
+                    f"these, 100 pixels further from where the training circle was change it by "
+                    f"{with_interval(slopes, '+.4f')}.")
     return said
 
 

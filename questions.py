@@ -52,7 +52,7 @@ STEPS = {f"steps to train IoU {goal}": f"steps_to_train_iou_{goal}" for goal in 
 # Where it is memorised, the prediction on an unseen image is the training mask; that mask and the true one overlap too.
 MEMORISED = {"prediction and training mask": "memorisation", "truth and training mask": "training_mask_iou_mean"}
 LONG = {**FEWER, "schedule": "constant", "steps": 300, "evaluations": 40}
-HALF = {**FEWER, "width": 0.5, "steps": 150}
+QUARTER = {**FEWER, "width": 0.25, "steps": 150}
 
 # What every row of results is about, and the candidates for the default that docs/recipe.md tells of.
 RECIPES = {
@@ -101,8 +101,8 @@ STUDY = {
         "a network of 1x1 convolutions": {**FEWER, "network": "pixel"},
     })),
     "when": Question("Does it generalise first, and memorise later?", {
-        **both({"constant rate": LONG}),
-        **noise({"constant rate, a quarter of the width": {**LONG, "steps": 2000, "width": 0.25}}),
+        **noise({"constant rate": LONG}),
+        **both({"constant rate, a quarter of the width": {**LONG, "steps": 2000, "width": 0.25}}),
     }, ("histories",), measures.history, "", STEPS),
     "labels": Question(
         "Can this network memorise at all?",
@@ -126,10 +126,10 @@ STUDY = {
         ("heat_maps",), measures.positions, "zero padding"),
     "samples": Question(
         "What is one image short of?",
-        noise({"1 image": FEWER, **varied("samples", (2, 4, 8, 16, 32, 64, 80), name="{} images")}), ("lines",),
+        noise({"1 image": FEWER, **varied("samples", (4, 16, 64, 80), name="{} images")}), ("lines",),
         reference="1 image", x="samples"),
     "recipe": Question("With which recipes does it happen?", noise({
-        f"{loss}, {optimizer}, {rate:g}": {**HALF, "loss": loss, "optimizer": optimizer, "learning_rate": rate}
+        f"{loss}, {optimizer}, {rate:g}": {**QUARTER, "loss": loss, "optimizer": optimizer, "learning_rate": rate}
         for loss in ("cross-entropy", "dice")
         for optimizer, rates in (("adam", (1e-4, 1e-3, 1e-2)), ("sgd", (1e-2, 1e-1, 1.0))) for rate in rates}),
         ("grid",), reference="cross-entropy, adam, 0.001"),

@@ -108,29 +108,33 @@ def heat_maps(question, results, path):
     columns = [name for name in results.columns if name.startswith("iou at ")]
     places = np.array([name.split()[2:] for name in columns], int)  # (places, 2)
     ticks = sorted(set(places[:, 0]))
-    for (above, below), variant in zip(axes.T, results.variants, strict=True):
-        iou = np.stack([results.values(variant, name) for name in columns], axis=1)  # (seeds, places)
-        image = above.imshow(iou.mean(axis=0).reshape(len(ticks), -1), vmin=0.8, vmax=1, cmap="cividis")
+    every = {variant: np.stack([results.values(variant, name) for name in columns], axis=1)  # (seeds, places)
+             for variant in results.variants}
+    means = np.stack([iou.mean(axis=0) for iou in every.values()])
+    low, high = np.floor(means.min() * 100) / 100, np.ceil(means.max() * 100) / 100  # or all would have one colour
+    for (above, below), (variant, iou) in zip(axes.T, every.items(), strict=True):
+        image = above.imshow(iou.mean(axis=0).reshape(len(ticks), -1), vmin=low, vmax=high, cmap="cividis")
         for number, mean in enumerate(iou.mean(axis=0)):
             row, column = divmod(number, len(ticks))
-            above.text(column, row, f"{mean:.2f}".lstrip("0"), ha="center", va="center", fontsize=9,
-                       color="black" if mean > 0.9 else "white")
+            above.text(column, row, f"{mean:.3f}".lstrip("0"), ha="center", va="center", fontsize=8,
+                       color="black" if mean > (low + high) / 2 else "white")
         above.set(title=f"{variant}\nmean over {len(iou)} seeds", xticks=range(len(ticks)), yticks=range(len(ticks)),
                   xticklabels=ticks, yticklabels=ticks, xlabel="column of the centre, pixels")
         trained = np.stack([results.values(variant, f"training {axis}") for axis in ("row", "column")], axis=1)
         distance = np.linalg.norm(places - trained[:, np.newaxis], axis=2)  # (seeds, places)
         below.plot(distance.ravel(), iou.ravel(), ".", color=BLUE, alpha=0.25, ms=4)
-        for low in range(0, 160, 20):
-            near = (distance >= low) & (distance < low + 20)
+        for start in range(0, 160, 20):
+            near = (distance >= start) & (distance < start + 20)
             if near.sum() >= len(iou):
-                below.plot(low + 10, iou[near].mean(), "o", color=ORANGE, ms=8)
-        below.set(ylim=(0.5, 1.01), xlabel="distance from the training circle, pixels")
+                below.plot(start + 10, iou[near].mean(), "o", color=ORANGE, ms=8)
+        below.set(ylim=(min(of.min() for of in every.values()) - 0.01, 1), xlabel="distance from the training circle, "
+                  "pixels")
         below.grid(alpha=0.3)
     axes[0, 0].set_ylabel("row of the centre, pixels")
     axes[1, 0].set_ylabel("IoU on circles of radius 20")
     axes[1, 0].plot([], [], "o", color=ORANGE, ms=8, label="mean of 20 pixels of distance")
     axes[1, 0].legend(loc="lower right")
-    figure.colorbar(image, ax=axes[0], label="IoU", extend="min")
+    figure.colorbar(image, ax=axes[0], label="mean IoU")
     save(figure, path)
 
 
