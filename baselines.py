@@ -1,4 +1,4 @@
-"""What scores without learning: the nulls that a trained network has to beat."""
+"""What scores without a network: the nulls that a trained one has to beat."""
 
 import cv2
 import numpy as np
@@ -19,10 +19,27 @@ def blur_otsu(X):
     return np.stack(predictions)[..., np.newaxis]
 
 
-def nulls(X, sample_mask):
-    """What scores without learning, {name: predictions, bool (n, height, width, 1)} for images X of that shape.
+def back_projection(X, image, mask):
+    """Histogram back-projection (Swain and Ballard 1991), then blur + Otsu: what the histogram of one sample teaches.
 
-    No foreground at all; the mask of the (first) training sample, (1, height, width, 1), for every image; blur + Otsu.
+    Each pixel becomes the share of the shape among the sample's pixels of the same grey value, as if shape and
+    background were equally large; one half where the sample has no such pixel.
+
+    X: grey values 0..255, (n, height, width, 1); image, mask: the sample, (height, width, 1), the mask in {0, 1}.
+    Returns bool of the shape of X.
     """
-    return {"background": np.zeros(X.shape, bool), "training_mask": np.broadcast_to(sample_mask[:1] > 0, X.shape),
-            "blur_otsu": blur_otsu(X)}
+    shape, background = (np.bincount(image[mask == label].astype(int), minlength=256) / max((mask == label).sum(), 1)
+                         for label in (1, 0))
+    seen = shape + background > 0
+    share = np.where(seen, shape / np.where(seen, shape + background, 1), 0.5)
+    return blur_otsu((255 * share[X.astype(int)]).round())
+
+
+def nulls(X, samples, masks):
+    """What scores without a network, {name: predictions, bool (n, height, width, 1)} for images X of that shape.
+
+    No foreground at all; the mask of the first training sample for every image; blur + Otsu; back-projection of that
+    sample's histogram. samples, masks: what a network was trained on, (samples, height, width, 1).
+    """
+    return {"background": np.zeros(X.shape, bool), "training_mask": np.broadcast_to(masks[:1] > 0, X.shape),
+            "blur_otsu": blur_otsu(X), "histogram": back_projection(X, samples[0], masks[0])}

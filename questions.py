@@ -22,6 +22,7 @@ class Question(NamedTuple):
     shown: dict = {}  # noqa: RUF012 - more columns of its table, {title: column}; nobody changes it
     x: str = ""  # the column on the horizontal axis of a figure that has one
     first_seed: int = 0
+    seeds: int = 10
 
     def settings(self, variant):
         """The settings of a variant, but for the seed."""
@@ -93,13 +94,13 @@ SEARCH = {
 STUDY = {
     # first, because the others take its runs of this recipe over
     "learned": Question(
-        "What did it learn: a circle, or a texture?", both({"this recipe": FEWER}), ("test_sets", "receptive_fields"),
+        "What did it learn: a circle, or its filling?", both({"this recipe": FEWER}), ("test_sets", "receptive_fields"),
         measures.learned),
     "reliable": Question("Does it happen every time?", both({
         "this recipe": FEWER,
         "2017 recipe, 400 steps": {**RECIPE_2017, **FEWER, "steps": 400},
         "a network of 1x1 convolutions": {**FEWER, "network": "pixel"},
-    })),
+    }), shown=MEMORISED, seeds=20),
     "when": Question("Does it generalise first, and memorise later?", {
         **noise({"constant rate": LONG}),
         **both({"constant rate, a quarter of the width": {**LONG, "steps": 2000, "width": 0.25}}),
@@ -131,7 +132,7 @@ STUDY = {
     "recipe": Question("With which recipes does it happen?", noise({
         f"{loss}, {optimizer}, {rate:g}": {**QUARTER, "loss": loss, "optimizer": optimizer, "learning_rate": rate}
         for loss in ("cross-entropy", "dice")
-        for optimizer, rates in (("adam", (1e-4, 1e-3, 1e-2)), ("sgd", (1e-2, 1e-1, 1.0))) for rate in rates}),
+        for optimizer, rates in (("adam", (1e-4, 1e-3, 1e-2)), ("sgd", (1e-3, 1e-2, 1e-1, 1.0))) for rate in rates}),
         ("grid",), reference="cross-entropy, adam, 0.001"),
 }
 QUESTIONS = {

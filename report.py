@@ -6,7 +6,7 @@ import numpy as np
 
 import answers
 from questions import QUESTIONS
-from results import ENOUGH, Results, bracket, read_rows, with_deviation, with_interval
+from results import ENOUGH, NULLS, Results, bracket, read_rows, with_deviation, with_interval
 from settings import training_flags
 
 INTRODUCTION = """\
@@ -20,34 +20,33 @@ def table(results):
     """Markdown: a line for each variant that has rows, and one for each null on the same images.
 
     Means, standard deviations and 95% intervals over seeds; 'against' is the paired difference to the reference of the
-    same fill. The seconds are the median of a run with its scoring, while several of them run at a time.
+    same fill. The seconds are the median of the training, with its scoring, while several runs share the machine.
     """
     question = results.question
-    more = question.shown
-    lines = [f"| | n | train IoU | IoU on unseen images | against {question.reference} | worst seed | worst image |"
+    more, title = question.shown, f"against {question.reference}" if question.reference else ""
+    lines = [f"| | n | train IoU | IoU on unseen images | {title} | worst seed | worst image |"
              f"{''.join(f' {title} |' for title in more)} seconds | command |", f"|{'---|' * (9 + len(more))}"]
     for fill, variants in results.fills.items():
+        reference = f"{question.reference}, {fill}"
         for variant in variants:
             lowest = [f"{results.values(variant, name).min():.3f}" for name in ("val_iou_mean", "val_iou_min")]
-            reference = f"{question.reference}, {fill}"
             against = "" if variant == reference or reference not in variants else with_interval(
                 results.differences(variant, reference), "+.4f")
             command = " ".join(["python train.py --seed N", *training_flags(question.settings(variant))])
             train, unseen = (results.values(variant, name) for name in ("train_iou", "val_iou_mean"))
             cells = [variant, results.n(variant), with_deviation(train), f"{with_deviation(unseen)} {bracket(unseen)}",
                      against, *lowest, *(cell(results, variant, column) for column in more.values()),
-                     f"{np.median(results.values(variant, 'seconds')):.0f}", f"`{command}`"]
+                     f"{np.median(results.values(variant, 'train_seconds')):.0f}", f"`{command}`"]
             lines.append(f"| {' | '.join(map(str, cells))} |")
-        for null, title in (("background", "all background"), ("training_mask", "the training mask"),
-                            ("blur_otsu", "blur + Otsu")):
-            # the images of a seed are the same for all variants; older rows do not hold every null
-            nulls = list({seed: row for name in reversed(variants) for seed, row in results.rows[name].items()
-                          if row.get(f"{null}_iou_mean")}.values())
+        # the images of a seed are the same for all variants, the sample that two of the nulls learn from may not be
+        rows = results.rows[reference if reference in variants else variants[0]].values()
+        for null, title in NULLS.items():
+            nulls = [row for row in rows if row.get(f"{null}_iou_mean")]  # older rows do not hold every null
             if nulls:
                 means, worst = (np.array([float(row[f"{null}_iou_{which}"]) for row in nulls])
                                 for which in ("mean", "min"))
                 lines.append(f"| {title}, {fill} | {len(nulls)} | | {with_deviation(means)} {bracket(means)} | "
-                             f"| {min(means):.3f} | {min(worst):.3f} |{' |' * len(more)} | no learning |")
+                             f"| {min(means):.3f} | {min(worst):.3f} |{' |' * len(more)} | no network |")
     return lines
 
 

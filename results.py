@@ -10,12 +10,14 @@ import metrics
 from settings import Settings, UserError, training_names
 
 ENOUGH = 10  # seeds: no conclusion from fewer
+NULLS = {"background": "all background", "training_mask": "the training mask", "blur_otsu": "blur + Otsu",
+         "histogram": "histogram of the training image"}  # baselines.nulls, and how they are called in words
 REACHED = (0.95, 0.99)  # IoU on the training data: a row says after how many steps it was first seen
 # What every row holds beyond its settings; a question may add columns.
 SCORES = (
     "parameters", "train_loss", "train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean", "memorisation",
     *(f"steps_to_train_iou_{goal}" for goal in REACHED),
-    *(f"{null}_iou_{which}" for null in ("background", "training_mask", "blur_otsu") for which in ("mean", "min")),
+    *(f"{null}_iou_{which}" for null in NULLS for which in ("mean", "min")),
     "train_seconds", "seconds",
 )
 
@@ -97,15 +99,15 @@ class Results:
         """The mean of a column and its 95% interval, as text."""
         return with_interval(self.values(variant, column), form)
 
-    def differences(self, variant, other, column="val_iou_mean"):
-        """Variant minus other, seed by seed, of the seeds that both have, float64 (n,)."""
+    def differences(self, variant, other, other_column="val_iou_mean"):
+        """IoU on unseen images of a variant minus a column of another, of the seeds that both have, float64 (n,)."""
         seeds = [seed for seed in self.rows[variant] if seed in self.rows[other]]
-        return np.array([float(self.rows[variant][seed][column]) - float(self.rows[other][seed][column])
+        return np.array([float(self.rows[variant][seed]["val_iou_mean"]) - float(self.rows[other][seed][other_column])
                          for seed in seeds])
 
-    def compare(self, variant, other, column="val_iou_mean"):
+    def compare(self, variant, other, other_column="val_iou_mean"):
         """By the paired difference: '0.012 [0.004, 0.020] higher', '... lower', or 'not distinguishable (...)'."""
-        differences = self.differences(variant, other, column)
+        differences = self.differences(variant, other, other_column)
         _, low, high = metrics.mean_interval(differences)
         if low > 0:
             return f"{with_interval(differences, '.4f')} higher"
@@ -120,6 +122,16 @@ class Results:
             return f"never, {len(steps)} runs"
         some = "" if np.isfinite(steps).all() else f", {np.isfinite(steps).sum()} of {len(steps)} runs"
         return f"{np.nanmedian(steps):.0f} ({np.nanmin(steps):.0f} to {np.nanmax(steps):.0f}{some})"
+
+    def count(self, variant, column="val_iou_mean", least=0.9):
+        """In how many runs a column is so large, as text: '8 of 10 runs'."""
+        values = self.values(variant, column)
+        return f"{(values >= least).sum()} of {len(values)} runs"
+
+    def range(self, variant, column="val_iou_mean"):
+        """The least and the most of a column, as text."""
+        values = self.values(variant, column)
+        return f"{values.min():.3f} to {values.max():.3f}"
 
     def place(self, variant, column):
         """Where a variant stands on a figure's axis; 0 supervised pixels are all of them."""

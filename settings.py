@@ -123,7 +123,8 @@ class Settings:
     vis: str = setting("vis", "test", "folder for the pictures and metrics.csv", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
 
-    seeds: int = setting(10, "study", "training seeds of every variant", metavar="N", least=1)
+    seeds: int = setting(
+        10, "study", "training seeds of every variant; 'reliable' has 20 of its own", metavar="N", least=1)
     first_seed: int = setting(
         0, "study", "the first of them; 100 for the search, which no reported seed may steer", metavar="SEED", least=0,
         most=2**31)
@@ -208,10 +209,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; --help lists every flag\n")
 
 
-def parse(description, wanted, *, from_training=False):
+def parse(description, wanted, *, words=None, from_training=False):
     """The command line as a dict: the value of each setting whose flag was given.
 
     wanted: groups of settings, or settings by name, that the script takes.
+
+    words: (name, help) of what may stand there without a flag; the dict holds them as a tuple.
 
     from_training: the script reads what is not given from output/settings.json; --help then says so.
     """
@@ -229,7 +232,9 @@ def parse(description, wanted, *, from_training=False):
             how = dict(type=type(value[0] if pair else value), nargs=2 if pair else None, choices=metadata["choices"],
                        metavar=metadata["metavar"] or (None if metadata["choices"] else field.name.upper()))
         parser.add_argument(as_flag(field.name, "").strip(), help=f"{metadata['help']} (default: {default})", **how)
-    given = vars(parser.parse_args())
+    if words:
+        parser.add_argument(words[0], nargs="*", default=[], help=words[1])
+    given = vars(parser.parse_intermixed_args())
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 

@@ -47,7 +47,7 @@ def score(settings, measure=measures.nothing):
     for goal in REACHED:
         row[f"steps_to_train_iou_{goal}"] = next(
             (point["step"] for point in run.history if point["train_iou"] >= goal), "")
-    for null, predictions in baselines.nulls(X, run.train[1]).items():
+    for null, predictions in baselines.nulls(X, *run.train).items():
         of = metrics.iou(Y, predictions)
         row |= {f"{null}_iou_mean": of.mean(), f"{null}_iou_min": of.min()}
     row |= measure(run, settings)
@@ -79,11 +79,11 @@ def planned(question, wanted):
 def taken_over(question, path):
     """{what a row is known by: columns} of the runs of other questions beside `path` that measure all this one does."""
     rows = {}
-    for other in path.parent.glob("*.csv"):
-        same = other.stem in QUESTIONS and QUESTIONS[other.stem].measure is question.measure
+    for name in QUESTIONS:
+        other, same = path.with_name(f"{name}.csv"), QUESTIONS[name].measure is question.measure
         if other != path and (same or question.measure is measures.nothing):
             rows |= {known_by(row): row if same else {name: row[name] for name in SCORES}
-                     for row in read_rows(other) if row.get("parameters")}  # older rows do not hold every score
+                     for row in read_rows(other) if row.keys() >= set(SCORES)}  # older rows do not hold every score
     return rows
 
 
@@ -137,6 +137,8 @@ def on_ray(runs, measure, wanted):
 
     Not by joblib's own Ray backend: that returns nothing before the last run has ended, and does not outlive a node.
     """
+    if not runs:  # a report needs no cluster
+        return
     try:
         import ray
     except ImportError:
@@ -202,13 +204,11 @@ class Screen:
 
 
 def main():
-    words = []
-    while sys.argv[1:] and not sys.argv[1].startswith("-"):
-        words.append(sys.argv.pop(1))
+    given = parse(__doc__, ("output", "study"), words=("question", f"{', '.join(QUESTIONS)}, or all"))
+    words = given.pop("question")
     for word in words:
         if word != "all" and word not in QUESTIONS:
             raise UserError(f"{word} is no question; choose from: {', '.join(QUESTIONS)}, all")
-    given = parse(__doc__, ("output", "study"))
     if not words:
         print("\n".join(f"{name:12}{question.text}" for name, question in QUESTIONS.items()))
         return
@@ -216,10 +216,11 @@ def main():
     check_folder(folder, "--output")
     plans = {}  # all of them first: a mistake must not be found after hours
     for name in dict.fromkeys(name for word in words for name in (STUDY if word == "all" else [word])):
-        wanted = Settings(**{"first_seed": QUESTIONS[name].first_seed, **given})
-        plans[name] = planned(QUESTIONS[name], wanted)
+        question = QUESTIONS[name]
+        wanted = Settings(**{"first_seed": question.first_seed, "seeds": question.seeds, **given})
+        plans[name] = wanted, planned(question, wanted)
     failed = 0
-    for name, runs in plans.items():
+    for name, (wanted, runs) in plans.items():
         try:
             with Screen() as screen:
                 failed += run(QUESTIONS[name], runs, folder / f"{name}.csv", wanted, screen)

@@ -5,7 +5,7 @@ import numpy as np
 
 import metrics
 from plots import BLUE, ORANGE
-from results import ENOUGH
+from results import ENOUGH, NULLS
 
 PINK, GREY = "#CC79A7", "#666666"
 TRAIN, UNSEEN, MEMORISED = "training data", "images it never saw", "the training mask, found in unseen images"
@@ -56,11 +56,11 @@ def points(question, results, path):
 
 
 def null_lines(panel, results, variants, line):
-    """What blur + Otsu and the training mask, whatever the image, score on the same images."""
-    for null, style, label in (("blur_otsu", "--", "blur + Otsu"), ("training_mask", ":", "the training mask")):
+    """What the nulls score on the same images; without all background, which is 0."""
+    for null, style in (("blur_otsu", "--"), ("training_mask", ":"), ("histogram", "-.")):
         mean = np.mean([results.values(variant, f"{null}_iou_mean").mean() for variant in variants])
         if np.isfinite(mean):  # older rows do not hold every null
-            line(mean, color=GREY, ls=style, lw=1.2, zorder=0, label=f"{label}, no learning")
+            line(mean, color=GREY, ls=style, lw=1.2, zorder=0, label=f"{NULLS[null]}, no network")
 
 
 def lines(question, results, path):

@@ -1,5 +1,6 @@
 """What the study measures on a trained network is what it says."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -75,18 +76,24 @@ def test_cutting_a_level_takes_its_pattern_away_and_nothing_else(run):
 def test_shapes_and_fills_are_what_their_names_say():
     settings, generator = Settings(), np.random.default_rng(0)
     masks = {name: draw(generator, settings) for name, draw in measures.TEST_SHAPES.items()}
-    assert measures.TEST_SHAPES.keys() == masks.keys()
     for name, low, high in (("radius 5 to 9", 5, 9), ("radius 50 to 70", 50, 70), ("circles, as trained", 15, 39)):
         assert 2 * low + 1 <= masks[name].any(axis=0).sum() <= 2 * high + 1
     assert masks["canvas of 512 x 512"].shape == (512, 512)
     cut = masks["circles cut by the border"]
-    assert cut[:, 0].any() or cut[:, -1].any()
+    rows, columns = np.nonzero(cut)
+    assert {0, 159} & {columns.min(), columns.max()}
+    assert columns.max() - columns.min() < rows.max() - rows.min()  # half a circle, or less
+    rows, columns = np.nonzero(masks["rectangles"])
+    assert masks["rectangles"].sum() == (1 + rows.max() - rows.min()) * (1 + columns.max() - columns.min())
+    assert cv2.connectedComponents(masks["two circles"].astype("uint8"))[0] == 1 + 2  # and the background
     noise = generator.integers(80, size=(160, 160))
     mask = masks["circles, as trained"]
     for name, fill in measures.TEST_FILLS.items():
         image = fill(generator, noise, mask)
         assert np.array_equal(image[~mask], noise[~mask]), name
         assert 0 <= image.min() <= image.max() <= 255, name
+    for name, most in (("noise", 79), ("noise, half as strong", 39), ("noise, twice as strong", 159)):
+        assert (measures.TEST_FILLS[name](generator, noise, mask) - noise)[mask].max() == most
     assert (measures.TEST_FILLS["the background, 40 brighter"](generator, noise, mask) - noise)[mask].tolist() \
         == [40] * mask.sum()
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from baselines import blur_otsu
+from baselines import back_projection, blur_otsu
 from data import create_data
-from metrics import complaint, dice, iou, predicted
+from metrics import complaint, dice, iou, predicted, student_quantile
 from settings import Settings
 
 
@@ -62,3 +62,19 @@ def test_blur_and_otsu_find_a_brighter_circle_and_not_a_texture():
     assert iou(Y, blur_otsu(X)).mean() > 0.95
     X, Y = create_data(20, Settings(fill="constant"))
     assert iou(Y, blur_otsu(X)).mean() < 0.4
+
+
+@pytest.mark.parametrize("changes", [{}, {"fill": "constant"}, {"fill": "constant", "level": 60}])
+def test_the_histogram_of_one_sample_finds_the_shape_in_others(changes):
+    settings = Settings(**changes)
+    (image,), (mask,) = create_data(1, settings)
+    X, Y = create_data(5, settings, "validation")
+    assert iou(Y, back_projection(X, image, mask)).min() > 0.9
+    assert iou(Y, back_projection(X, image, 1 - mask)).max() < 0.5  # it is learned, not known
+    assert back_projection(X + 90, image, mask).shape == Y.shape  # grey values that the sample does not have
+
+
+# R. A. Fisher, F. Yates: Statistical Tables, 1963
+@pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.706), (2, 4.303), (9, 2.262), (19, 2.093), (100, 1.984)])
+def test_the_quantile_of_students_t_is_that_of_the_tables(freedom, quantile):
+    assert student_quantile(freedom) == pytest.approx(quantile, abs=6e-4)

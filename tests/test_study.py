@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import answers
 import measures
 import report
 import study
@@ -60,7 +61,8 @@ def test_a_row_is_what_train_py_gives(first, tmp_path, monkeypatch):
 
 
 def test_a_failing_run_is_reported_with_its_command_and_the_others_go_on(tmp_path, capsys):
-    failing = Question("What?", {"bad": {**BRIEF, "precision": "mixed_float16"}, "plain": BRIEF})
+    crowded = {**BRIEF, "labels": "moved", "radius": (31, 31)}  # there is no place without the circle
+    failing = Question("What?", {"bad": crowded, "plain": BRIEF})
     assert run(failing, tmp_path / "what.csv", seeds=1, processes=1) == 1
     assert "python train.py --size 64 64" in (errors := capsys.readouterr().err)
     assert errors.count("\n") == 1
@@ -86,6 +88,7 @@ def test_what_another_question_has_run_is_taken_over_unless_more_is_measured(fir
     def fail(*_):
         raise AssertionError("it was run again")
 
+    monkeypatch.setitem(QUESTIONS, "what", QUESTION)
     monkeypatch.setitem(study.BACKENDS, "loky", fail)
     renamed = Question("What else?", {"the same": BRIEF})
     with pytest.raises(AssertionError, match="it was run again"):
@@ -144,10 +147,10 @@ HISTORY = {f"{name} after {step}": 0.5
 MORE = {
     "learned": {"iou on rectangles": 0.9, "iou on two circles": 0.9, "iou on a fill of noise": 0.9,
                 "iou on a fill of the background, 40 brighter": 0.9, "iou on a fill of grey 40": 0,
-                "iou on a fill of grey 80": 0.9,
+                "iou on a fill of grey 80": 0.9, **{f"iou cut below level {level}": 0.9 for level in range(1, 6)},
                 **{f"gradient within {r} {moment} training": r / 10 for r in (4, 8) for moment in ("before", "after")}},
     "position": {"training row": 80, "training column": 80,
-                 **{f"iou at {row} {column}": 0.9 for row in (20, 80, 139) for column in (20, 80, 139)}},
+                 **{f"iou at {row} {column}": 0.9 for row in (20, 60, 99, 139) for column in (20, 60, 99, 139)}},
     "when": HISTORY,
     "labels": HISTORY,
 }
@@ -203,6 +206,47 @@ def test_rows_of_a_variant_that_has_changed_since_do_not_count():
     rows[1]["steps"] = "81"
     rows[2]["variant"] = "its name before"
     assert list(Results(question, rows).rows["10 pixels, noise fill"]) == [0, 2]
+
+
+@pytest.mark.parametrize(("name", "scores", "said"), [
+    ("labels", {"moved": {"memorisation": 0.95}, "random": {"train_iou": 0.5}},
+     "0.500 [0.500, 0.500] with random pixels. | on at IoU 0.950 [0.950, 0.950] (0.9 or more in 10 of 10 runs), and"),
+    ("sharing", {"unet-without-skips": {"val_iou_mean": 0.1, "memorisation": 0.8}, "dense": {"val_iou_mean": "0.0"}},
+     "scores 0.100 [0.100, 0.100] on unseen images, where its prediction overlaps the training mask at IoU 0.800 "
+     "[0.800, 0.800] (0.9 or more in 0 of 10 runs). | scores 0.000 [0.000, 0.000], and overlaps"),
+    ("reliable", {"this recipe": {"histogram_iou_mean": 0.97, "val_iou_mean": 0.96}, "2017": {"val_iou_mean": 0.3}},
+     "this recipe comes to IoU 0.9 or more on unseen images in 10 of 10 runs (range 0.960 to 0.960) | in 0 of 10 runs "
+     "(range 0.300 to 0.300) | (the network against it: 0.0100 [0.0100, 0.0100] lower)"),
+    ("when", {"constant rate, noise": {"train_iou after 100": 0.96, "val_iou_mean after 100": 0.7}},
+     "watched score 0.700 [0.700, 0.700] at that moment, 0.500 [0.500, 0.500] after 0 steps"),
+    ("when", {"": {}}, "first seen: never, 10 runs. Unseen images that are watched score 0.500 [0.500"),
+    ("recipe", {"": {"train_iou": 0.5}, "dice": {"train_iou": 1, "val_iou_mean": 0.8}},
+     "Of 14 recipes 7 fit the image (mean train IoU 0.9 or more), and 0 of these come to 0.9 on unseen images"),
+])
+def test_the_answers_are_what_the_rows_say(name, scores, said):
+    question, rows = QUESTIONS[name], []
+    for variant in question.variants:
+        more = {**MORE.get(name, {}), "steps_to_train_iou_0.95": ""}
+        for part, of in scores.items():
+            more |= of if part in variant else {}
+        rows += [a_row(question, variant, seed, more) for seed in range(10)]
+    text = " ".join(getattr(answers, name)(Results(question, rows)))
+    for part in said.split(" | "):
+        assert part in text
+
+
+def test_a_study_is_run_from_the_shell(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(QUESTIONS, "pixels", QUESTION)
+    for line in ("study.py pixels --seeds 1 --processes 1", "study.py --seeds 1 pixels"):
+        monkeypatch.setattr(sys, "argv", [*line.split(), "--output", str(tmp_path)])
+        with pytest.raises(SystemExit) as end:
+            study.main()
+        assert end.value.code == 0
+        assert capsys.readouterr().out.splitlines()[-1] == f"look at {tmp_path / 'study' / 'report.md'}"
+        assert len(read_csv(tmp_path / "study" / "pixels.csv")) == 2
+    monkeypatch.setattr(sys, "argv", ["study.py"])
+    study.main()
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(QUESTIONS)
 
 
 def test_seeds_count_only_if_every_variant_has_them():

@@ -61,6 +61,12 @@ def test_circular_padding_sees_across_the_border_and_the_others_do_not():
         assert changes(settings, [np.s_[90:, :], np.s_[5, 48]], (0, 48)) == [across, True]
 
 
+@pytest.mark.parametrize(("padding", "border"), [("reflect", [[2, 1, 2, 3, 2]]), ("circular", [[3, 1, 2, 3, 1]])])
+def test_a_border_is_what_its_name_says(padding, border):
+    image = np.array([[1, 2, 3]] * 3, "float32")[np.newaxis, ..., np.newaxis]
+    assert network.ops.convert_to_numpy(network.Border(padding)(image))[0, ..., 0].tolist() == border * 5
+
+
 def test_without_skips_the_parameters_of_the_skips_are_missing():
     with_skips, without = (network.build(Settings(network=name)) for name in ("unet", "unet-without-skips"))
     across = 9 * sum(down * up for down, up in zip(reversed(network.DOWN), network.UP, strict=True))
