@@ -175,7 +175,6 @@ def gradients(model, X):
     """
     import keras
 
-    @keras.saving.register_keras_serializable("one_image")
     class Images(keras.layers.Layer):
         """The images, plus a weight for each of their pixels."""
 

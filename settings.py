@@ -49,7 +49,7 @@ class Settings:
     radius: tuple[int, int] = setting(
         (15, 39), "data", "smallest and largest radius, or half side of a rectangle, pixels",
         metavar=("LO", "HI"), least=1)
-    # 40 is the mean of the noise 0..79, 39.5, rounded: only texture tells the fill from its background.
+    # 40 is the mean of the noise 0..79, 39.5, rounded: not brightness, but one value and its flatness tell the fill.
     level: int = setting(40, "data", "grey value of the constant fill", metavar="GREY", least=0, most=255)
     noise: int = setting(
         80, "data", "the noise is uniform on the grey values 0 to GREYS-1", metavar="GREYS", least=2, most=256)
@@ -196,6 +196,11 @@ def check_training(settings):
                             "is none; choose cross-entropy or focal")
         if settings.augment:
             raise UserError("--supervised-pixels stay where they are and --augment moves them; leave one of them out")
+    for name, unused, networks in (("padding", "zero", ("dense", "pixel")),
+                                   ("dropout", 0.0, ("dense", "pixel", "convolutions"))):
+        if settings.network in networks and getattr(settings, name) != unused:
+            raise UserError(f"{as_flag(name, getattr(settings, name))} means nothing to --network {settings.network}; "
+                            "leave one of them out")
     # each pooling halves an image, and a single pixel has nothing to reflect
     if settings.padding == "reflect" and min(settings.size) <= SMALLEST_SIDE:
         raise UserError(f"--padding reflect needs images of more than {SMALLEST_SIDE} pixels a side; "

@@ -88,7 +88,8 @@ def histories(question, results, path):
     """IoU over the steps: every seed thin, the mean thick."""
     figure, axes = panels(len(results.variants), 4.6, 4.2)
     for panel, variant in zip(axes, results.variants, strict=True):
-        for name, colour, label in (("train_iou", ORANGE, TRAIN), ("val_iou_mean", BLUE, UNSEEN),
+        watched = f"{UNSEEN} ({question.settings(variant).watch} of each seed)"
+        for name, colour, label in (("train_iou", ORANGE, TRAIN), ("val_iou_mean", BLUE, watched),
                                     ("memorisation", PINK, MEMORISED)):
             steps, values = results.history(variant, name)  # (points,), (seeds, points)
             panel.plot(steps, values.T, color=colour, lw=0.6, alpha=0.5)

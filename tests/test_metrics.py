@@ -57,7 +57,7 @@ def test_no_complaint_about_small_or_empty_masks_that_are_predicted():
     assert complaint(Y, Y) is None
 
 
-def test_blur_and_otsu_find_a_brighter_circle_and_not_a_texture():
+def test_blur_and_otsu_find_a_brighter_circle_and_no_other():
     X, Y = create_data(20)
     assert iou(Y, blur_otsu(X)).mean() > 0.95
     X, Y = create_data(20, Settings(fill="constant"))

@@ -120,6 +120,8 @@ def test_the_labels_of_other_pixels_do_not_count():
     ({"supervised_pixels": 25_601}, "--supervised-pixels 25601 is more than an image of --size 160 160 has"),
     ({"supervised_pixels": 10, "loss": "dice"}, "--supervised-pixels needs a loss that is a mean over pixels"),
     ({"supervised_pixels": 10, "augment": True}, "--supervised-pixels stay where they are and --augment moves them"),
+    ({"padding": "circular", "network": "pixel"}, "--padding circular means nothing to --network pixel"),
+    ({"dropout": 0.3, "network": "convolutions"}, "--dropout 0.3 means nothing to --network convolutions"),
     ({"padding": "reflect", "size": (32, 64), "radius": (3, 5)}, "--padding reflect needs images of more than 32"),
 ])
 def test_settings_that_exclude_each_other_are_refused(values, message):
