@@ -128,10 +128,11 @@ def pixels(results):
 def size(results):
     """Does over-parameterisation hurt?"""
     full = "width 1, noise fill"
-    others = [f"{name.partition(',')[0]} ({results.values(name, 'parameters')[0]:,.0f} parameters) is "
+    others = [f"{name.removesuffix(', noise fill').replace(';', ',')} ({results.values(name, 'parameters')[0]:,.0f} "
+              f"parameters, train IoU 0.9 or more in {results.count(name, 'train_iou')}) is "
               f"{results.compare(name, full)}" for name in results.variants if name != full]
     return [f"At width 1 it scores {results.mean(full)} on unseen images. Against that, {'; '.join(others)}.",
-            "All widths have the rate and the steps that were chosen at width 1."]
+            "Where nothing else is said, the rate and the steps are those that were chosen at width 1."]
 
 
 def position(results):

@@ -64,19 +64,27 @@ def null_lines(panel, results, variants, line):
 
 
 def lines(question, results, path):
-    """IoU on training and unseen images over a quantity, on a logarithmic axis."""
+    """IoU on training and unseen images over a quantity, on a logarithmic axis.
+
+    Variants with another rate, named after a semicolon, are a dashed line of their own.
+    """
     figure, axes = panels(len(results.fills), 6.4, 4.2)
     for panel, (fill, variants) in zip(axes, results.fills.items(), strict=True):
-        places = [results.place(variant, question.x) for variant in variants]
-        for name, colour, label in (("train_iou", ORANGE, TRAIN), ("val_iou_mean", BLUE, UNSEEN)):
-            values = [results.values(variant, name) for variant in variants]
-            panel.plot(places, [of.mean() for of in values], color=colour, lw=1.5)
-            for place, of in zip(places, values, strict=True):
-                panel.plot(np.full(len(of), place), of, ".", color=colour, alpha=0.35)
-                interval(panel, place, of, colour, label=f"{label}: mean, 95% interval" if place == places[0] else None)
+        for series in dict.fromkeys(variant.partition(";")[2] for variant in variants):
+            members = [variant for variant in variants if variant.partition(";")[2] == series]
+            places = [results.place(variant, question.x) for variant in members]
+            more = f";{series.removesuffix(f', {fill}')}" if series else ""
+            for name, colour, label in (("train_iou", ORANGE, TRAIN), ("val_iou_mean", BLUE, UNSEEN)):
+                values = [results.values(variant, name) for variant in members]
+                panel.plot(places, [of.mean() for of in values], "--" if series else "-", color=colour, lw=1.5,
+                           label=f"{label}{more}: mean, 95% interval")
+                for place, of in zip(places, values, strict=True):
+                    panel.plot(np.full(len(of), place), of, ".", color=colour, alpha=0.35)
+                    interval(panel, place, of, colour)
         null_lines(panel, results, variants, panel.axhline)
         panel.set(xscale="log", ylim=(-0.02, 1.02), ylabel="IoU", title=fill,
                   xlabel=question.x.replace("_", " ") + " (logarithmic)")
+        places = sorted({results.place(variant, question.x) for variant in variants})
         panel.set_xticks(places, [f"{place:,.0f}" for place in places], rotation=30, ha="right")
         panel.minorticks_off()
         panel.grid(alpha=0.3)
