@@ -171,4 +171,4 @@ def recipe(results):
     rest = [f"{name.removesuffix(', noise fill')} ({results.mean(name)})" for name in fits if name not in well]
     return [f"Of {len(results.variants)} recipes {len(fits)} fit the image (mean train IoU 0.9 or more), and "
             f"{len(well)} of these come to 0.9 on unseen images{'; the others: ' if rest else ''}{', '.join(rest)}.",
-            "All else is as in this recipe, at a quarter of the width and with 150 steps."]
+            "All else is as in this recipe, at half the width."]

@@ -35,7 +35,8 @@ def interval(axes, where, values, colour, horizontal=False, **kwargs):
 def points(question, results, path):
     """A line for each variant, a panel for each fill: IoU on unseen images of every seed, their mean and interval."""
     names = list(dict.fromkeys(name.removesuffix(f", {fill}") for fill, of in results.fills.items() for name in of))
-    figure, axes = panels(len(results.fills), 5.6, 1.8 + 0.45 * len(names))
+    width, columns = (5.6, 3) if len(results.fills) > 1 else (7.6, 2)  # room for the legend
+    figure, axes = panels(len(results.fills), width, 1.8 + 0.45 * len(names))
     for panel, (fill, variants) in zip(axes, results.fills.items(), strict=True):
         for variant in variants:
             y, first = names.index(variant.removesuffix(f", {fill}")), variant == variants[0]
@@ -51,7 +52,7 @@ def points(question, results, path):
         panel.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6), xlabel="IoU", title=fill, yticks=range(len(names)),
                   yticklabels=names if panel is axes[0] else [])
         panel.grid(axis="x", alpha=0.3)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=9)
     save(figure, path)
 
 
@@ -64,27 +65,19 @@ def null_lines(panel, results, variants, line):
 
 
 def lines(question, results, path):
-    """IoU on training and unseen images over a quantity, on a logarithmic axis.
-
-    Variants with another rate, named after a semicolon, are a dashed line of their own.
-    """
+    """IoU on training and unseen images over a quantity, on a logarithmic axis."""
     figure, axes = panels(len(results.fills), 6.4, 4.2)
     for panel, (fill, variants) in zip(axes, results.fills.items(), strict=True):
-        for series in dict.fromkeys(variant.partition(";")[2] for variant in variants):
-            members = [variant for variant in variants if variant.partition(";")[2] == series]
-            places = [results.place(variant, question.x) for variant in members]
-            more = f";{series.removesuffix(f', {fill}')}" if series else ""
-            for name, colour, label in (("train_iou", ORANGE, TRAIN), ("val_iou_mean", BLUE, UNSEEN)):
-                values = [results.values(variant, name) for variant in members]
-                panel.plot(places, [of.mean() for of in values], "--" if series else "-", color=colour, lw=1.5,
-                           label=f"{label}{more}: mean, 95% interval")
-                for place, of in zip(places, values, strict=True):
-                    panel.plot(np.full(len(of), place), of, ".", color=colour, alpha=0.35)
-                    interval(panel, place, of, colour)
+        places = [results.place(variant, question.x) for variant in variants]
+        for name, colour, label in (("train_iou", ORANGE, TRAIN), ("val_iou_mean", BLUE, UNSEEN)):
+            values = [results.values(variant, name) for variant in variants]
+            panel.plot(places, [of.mean() for of in values], color=colour, lw=1.5)
+            for place, of in zip(places, values, strict=True):
+                panel.plot(np.full(len(of), place), of, ".", color=colour, alpha=0.35)
+                interval(panel, place, of, colour, label=f"{label}: mean, 95% interval" if place == places[0] else None)
         null_lines(panel, results, variants, panel.axhline)
         panel.set(xscale="log", ylim=(-0.02, 1.02), ylabel="IoU", title=fill,
                   xlabel=question.x.replace("_", " ") + " (logarithmic)")
-        places = sorted({results.place(variant, question.x) for variant in variants})
         panel.set_xticks(places, [f"{place:,.0f}" for place in places], rotation=30, ha="right")
         panel.minorticks_off()
         panel.grid(alpha=0.3)
