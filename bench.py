@@ -23,7 +23,8 @@ import metrics
 import recipe
 import train
 from data import create_data
-from settings import RECIPE_2017, Settings, UserError, check_folder, parse, run_script, training_flags
+from command_line import check_folder, parse, run_script
+from settings import RECIPE_2017, Settings, UserError, training_flags
 
 REPOSITORY = Path(__file__).resolve().parent
 QUICK = dict(repeats=1, cap=100)

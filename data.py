@@ -12,7 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from settings import SMALLEST_SIDE, Settings, UserError, check_folder, parse, run_script
+from command_line import check_folder, parse, run_script
+from settings import SMALLEST_SIDE, Settings, UserError
 
 # Each purpose draws from a random stream of its own: no validation image can equal a training image.
 STREAMS = ("train", "validation", "test", "augmentation", "labels", "supervision")

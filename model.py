@@ -55,7 +55,8 @@ with quiet_start():
 
 from keras import layers, ops  # noqa: E402
 
-from settings import Settings, UserError, parse, run_script  # noqa: E402
+from command_line import parse, run_script  # noqa: E402
+from settings import Settings, UserError  # noqa: E402
 
 DOWN = (32, 64, 128, 256, 512)  # filters of each level at width 1, before each pooling
 BOTTOM = 512

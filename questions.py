@@ -130,7 +130,7 @@ STUDY = {
         ("heat_maps",), measures.positions, "zero padding"),
     "samples": Question(
         "What is one image short of?",
-        noise({"1 image": FEWER, **varied("samples", (4, 16, 64, 80), name="{} images")}), ("lines",),
+        noise({"1 image": FEWER, **varied("samples", (2, 4, 8, 16, 32, 64, 80), name="{} images")}), ("lines",),
         reference="1 image", x="samples"),
     "recipe": Question("With which recipes does it happen?", noise({
         f"{loss}, {optimizer}, {rate:g}": {**HALF, "loss": loss, "optimizer": optimizer, "learning_rate": rate}

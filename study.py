@@ -20,7 +20,8 @@ import report
 import train
 from questions import QUESTIONS, STUDY
 from results import REACHED, SCORES, add_row, identity, known_by, read_rows
-from settings import Settings, UserError, check_folder, parse, run_script, training_flags
+from command_line import check_folder, parse, run_script
+from settings import Settings, UserError, training_flags
 
 # The last digits of a run depend on its number of threads, so it is the same everywhere. Two runs of two threads on two
 # cores take as long as two of one, or as one after the other with two, and overlap what is not a step.

@@ -48,7 +48,7 @@ def points(question, results, path):
             panel.plot(unseen, np.full(len(unseen), y + 0.22), ".", color=BLUE, alpha=0.5,
                        label=f"{UNSEEN}: each seed" if first else None)
             interval(panel, y, unseen, BLUE, horizontal=True, label="their mean, 95% interval" if first else None)
-        null_lines(panel, results, variants, panel.axvline)
+        null_lines(panel, results, variants, panel.axvline, lowest=0)
         panel.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6), xlabel="IoU", title=fill, yticks=range(len(names)),
                   yticklabels=names if panel is axes[0] else [])
         panel.grid(axis="x", alpha=0.3)
@@ -56,32 +56,35 @@ def points(question, results, path):
     save(figure, path)
 
 
-def null_lines(panel, results, variants, line):
-    """What the nulls score on the same images; without all background, which is 0."""
+def null_lines(panel, results, variants, line, lowest):
+    """What the nulls score on the same images, if no less than `lowest`; without all background, which is 0."""
     for null, style in (("blur_otsu", "--"), ("training_mask", ":"), ("histogram", "-.")):
         mean = np.mean([results.values(variant, f"{null}_iou_mean").mean() for variant in variants])
-        if np.isfinite(mean):  # older rows do not hold every null
+        if mean >= lowest:  # not so for nan: older rows do not hold every null
             line(mean, color=GREY, ls=style, lw=1.2, zorder=0, label=f"{NULLS[null]}, no network")
 
 
 def lines(question, results, path):
     """IoU on training and unseen images over a quantity, on a logarithmic axis."""
-    figure, axes = panels(len(results.fills), 6.4, 4.2)
+    figure, axes = panels(len(results.fills), 6.8, 4.8)
     for panel, (fill, variants) in zip(axes, results.fills.items(), strict=True):
         places = [results.place(variant, question.x) for variant in variants]
+        lowest = 1
         for name, colour, label in (("train_iou", ORANGE, TRAIN), ("val_iou_mean", BLUE, UNSEEN)):
             values = [results.values(variant, name) for variant in variants]
+            lowest = min(lowest, *map(np.min, values))
             panel.plot(places, [of.mean() for of in values], color=colour, lw=1.5)
             for place, of in zip(places, values, strict=True):
                 panel.plot(np.full(len(of), place), of, ".", color=colour, alpha=0.35)
                 interval(panel, place, of, colour, label=f"{label}: mean, 95% interval" if place == places[0] else None)
-        null_lines(panel, results, variants, panel.axhline)
-        panel.set(xscale="log", ylim=(-0.02, 1.02), ylabel="IoU", title=fill,
+        null_lines(panel, results, variants, panel.axhline, lowest)
+        margin = 0.03 * (1 - lowest)  # the axis begins where the scores do, which may differ in the second digit only
+        panel.set(xscale="log", ylim=(lowest - margin, 1 + margin), ylabel="IoU", title=fill,
                   xlabel=question.x.replace("_", " ") + " (logarithmic)")
         panel.set_xticks(places, [f"{place:,.0f}" for place in places], rotation=30, ha="right")
         panel.minorticks_off()
         panel.grid(alpha=0.3)
-        panel.legend(loc="lower right", fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     save(figure, path)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import baselines
 import metrics
 from data import create_data, numbered
-from settings import Settings, UserError, check_folder, parse, read_settings, run_script
+from command_line import check_folder, parse, run_script
+from settings import Settings, UserError, read_settings
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
 

@@ -21,7 +21,8 @@ import numpy as np
 import metrics
 import recipe
 from data import create_data, relabel, write_data
-from settings import Settings, check_folder, parse, run_script, write_settings
+from command_line import check_folder, parse, run_script
+from settings import Settings, write_settings
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
 

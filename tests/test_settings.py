@@ -6,17 +6,8 @@ import re
 
 import pytest
 
-from settings import (
-    RECIPE_2017,
-    Settings,
-    UserError,
-    check_folder,
-    parse,
-    read_settings,
-    training_flags,
-    training_names,
-    write_settings,
-)
+from command_line import check_folder, parse
+from settings import RECIPE_2017, Settings, UserError, read_settings, training_flags, training_names, write_settings
 
 
 @pytest.mark.parametrize(("values", "message"), [
