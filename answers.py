@@ -168,7 +168,10 @@ def recipe(results):
     """With which recipes?"""
     fits = [name for name in results.variants if results.values(name, "train_iou").mean() >= 0.9]
     well = [name for name in fits if results.values(name, "val_iou_mean").mean() >= 0.9]
-    rest = [f"{name.removesuffix(', noise fill')} ({results.mean(name)})" for name in fits if name not in well]
+    rest = [f"{name.removesuffix(', noise fill')} ({results.mean(name)}; {results.mean(name, 'memorisation')})"
+            for name in fits if name not in well]
+    others = f"The others, with IoU on unseen images and overlap with the training mask there: {'; '.join(rest)}."
+    truth = results.mean(results.variants[0], "training_mask_iou_mean")
     return [f"Of {len(results.variants)} recipes {len(fits)} fit the image (mean train IoU 0.9 or more), and "
-            f"{len(well)} of these come to 0.9 on unseen images{'; the others: ' if rest else ''}{', '.join(rest)}.",
-            "All else is as in this recipe, at half the width."]
+            f"{len(well)} of these come to 0.9 on unseen images.", *([others] if rest else []),
+            f"The true circles overlap the training mask at {truth}. All else is as in this recipe, at half the width."]

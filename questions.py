@@ -130,13 +130,14 @@ STUDY = {
         ("heat_maps",), measures.positions, "zero padding"),
     "samples": Question(
         "What is one image short of?",
-        noise({"1 image": FEWER, **varied("samples", (2, 4, 8, 16, 32, 64, 80), name="{} images")}), ("lines",),
+        noise({"1 image": FEWER, **varied("samples", (2, 4, 8, 16, 32, 64), name="{} images"),
+               "80 images (a fresh one each step)": {**FEWER, "samples": 80}}), ("lines",),
         reference="1 image", x="samples"),
     "recipe": Question("With which recipes does it happen?", noise({
         f"{loss}, {optimizer}, {rate:g}": {**HALF, "loss": loss, "optimizer": optimizer, "learning_rate": rate}
         for loss in ("cross-entropy", "dice")
         for optimizer, rates in (("adam", (1e-4, 1e-3, 1e-2)), ("sgd", (1e-3, 1e-2, 1e-1, 1.0))) for rate in rates}),
-        ("grid",), reference="cross-entropy, adam, 0.001"),
+        ("grid",), reference="cross-entropy, adam, 0.001", shown=MEMORISED),
 }
 QUESTIONS = {
     **STUDY,

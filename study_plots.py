@@ -144,23 +144,25 @@ def heat_maps(question, results, path):
 
 
 def grid(question, results, path):
-    """Loss and optimiser against rate: IoU on unseen images as colour and number, that on the training data below."""
+    """Loss and optimiser against rate: IoU on unseen images as colour and number; below it its range over seeds, IoU
+    on the training data, and that of the predictions on unseen images with the training mask."""
     names = [variant.split(", ")[:3] for variant in results.variants]
     rows = list(dict.fromkeys((loss, optimizer) for loss, optimizer, _ in names))
     rates = sorted({float(rate) for *_, rate in names})
     means = np.full((len(rows), len(rates)), np.nan)
-    figure, (axes,) = panels(1, 8.4, 0.85 * len(rows) + 1.4)
+    figure, (axes,) = panels(1, 8.4, 1.05 * len(rows) + 1.4)
     for variant, (loss, optimizer, rate) in zip(results.variants, names, strict=True):
         place = rows.index((loss, optimizer)), rates.index(float(rate))
-        train, unseen = (results.values(variant, name) for name in ("train_iou", "val_iou_mean"))
+        train, unseen, mask = (results.values(variant, name) for name in ("train_iou", "val_iou_mean", "memorisation"))
         means[place] = unseen.mean()
-        axes.text(*place[::-1], f"{unseen.mean():.2f} ({unseen.min():.2f} to {unseen.max():.2f})\n"
-                  f"train {train.mean():.2f}", ha="center", va="center", fontsize=9,
+        axes.text(*place[::-1], f"{unseen.mean():.2f}\n({unseen.min():.2f} to {unseen.max():.2f})\n"
+                  f"train {train.mean():.2f}\nmask {mask.mean():.2f}", ha="center", va="center", fontsize=9,
                   color="black" if means[place] > 0.55 else "white")
     image = axes.imshow(means, vmin=0, vmax=1, cmap="cividis", aspect="auto")
     axes.set(xticks=range(len(rates)), xticklabels=[f"{rate:g}" for rate in rates], xlabel="peak learning rate",
              yticks=range(len(rows)), yticklabels=[f"{loss}, {optimizer}" for loss, optimizer in rows],
-             title="IoU on images it never saw: mean (least to most of the seeds)")
+             title="IoU on images it never saw (lowest to highest seed); train: on the training data;\n"
+                   "mask: of the predictions on unseen images with the training mask")
     figure.colorbar(image, label="mean IoU")
     save(figure, path)
 
