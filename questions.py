@@ -1,7 +1,8 @@
 """The questions of the study: what each asks, the one setting that it varies, what it measures and how it is drawn.
 
 Every variant is a set of changes to the defaults of settings.py, so each of its runs is one
-`python train.py --flag value`. The first ten are the study; the last two are what the recipe was chosen by.
+`python train.py --flag value`. The first ten are the study, which `all` runs; `later` takes too long for that, and the
+last two are what the recipe was chosen by.
 """
 
 from typing import NamedTuple
@@ -141,6 +142,10 @@ STUDY = {
 }
 QUESTIONS = {
     **STUDY,
+    "later": Question(
+        "Does it memorise later, with all its parameters?",
+        noise({"constant rate, 2000 steps": {**LONG, "steps": 2000, "watch": 10}}), ("histories",), measures.history,
+        "", {**STEPS, **MEMORISED}),
     "recipes": Question("How well does one image teach the next hundred, by which recipe?", both(RECIPES)),
     "search": Question(
         "Which recipe should be the default? On seeds that no result is reported on.", both(SEARCH), first_seed=100),

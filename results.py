@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 
 import numpy as np
+from filelock import FileLock
 
 import metrics
 from settings import Settings, UserError, training_names
@@ -41,20 +42,22 @@ def read_rows(path):
     if not path.exists():
         return []
     with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"variant", "seed", "val_iou_mean"} <= rows[0].keys():
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    if not {"variant", "seed", "val_iou_mean"} <= set(reader.fieldnames or ()):
         raise UserError(f"{path} is not from study.py; move it away, and the runs start anew")
     return [{**identity(Settings()), **row} for row in rows]
 
 
 def add_row(row, path):
-    """Add a row to the CSV at `path`, which another study may have added to in the meantime."""
-    write_rows([*read_rows(path), row], path)
+    """Add a row to the CSV at `path`, which another study may be adding to at the same moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(".lock")):
+        write_rows([*read_rows(path), row], path)
 
 
 def write_rows(rows, path):
     """Write the CSV anew, and put it in place at once: an interrupted study loses nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     columns = dict.fromkeys(["variant", *(name for row in rows for name in row)])
     with open(unfinished, "w", newline="\n") as file:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+import joblib
 import pytest
 
 import answers
@@ -118,12 +119,20 @@ def test_a_row_from_before_a_setting_existed_counts_as_its_default(first, tmp_pa
     assert read_rows(tmp_path / "what.csv")[0]["padding"] == "zero"
 
 
-def test_another_kind_of_csv_is_left_alone(tmp_path):
+@pytest.mark.parametrize("text", ["variant,colour\nplain,0\n", "this is no table\n"])
+def test_another_kind_of_csv_is_left_alone(text, tmp_path):
     path = tmp_path / "what.csv"
-    path.write_text("variant,colour\nplain,0\n")
+    path.write_text(text)
     with pytest.raises(UserError, match=r"what\.csv is not from study\.py; move it away"):
         run(QUESTION, path, seeds=1)
-    assert path.read_text() == "variant,colour\nplain,0\n"
+    assert path.read_text() == text
+
+
+def test_two_studies_may_add_to_one_csv_at_the_same_moment(tmp_path):
+    path = tmp_path / "new" / "what.csv"
+    rows = [{"variant": "plain", "seed": str(seed), "val_iou_mean": "0.9"} for seed in range(60)]
+    joblib.Parallel(n_jobs=2, batch_size=5)(joblib.delayed(add_row)(row, path) for row in rows)
+    assert sorted(int(row["seed"]) for row in read_csv(path)) == list(range(60))
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -152,6 +161,7 @@ MORE = {
     "position": {"training row": 80, "training column": 80,
                  **{f"iou at {row} {column}": 0.9 for row in (20, 60, 99, 139) for column in (20, 60, 99, 139)}},
     "when": HISTORY,
+    "later": HISTORY,
     "labels": HISTORY,
 }
 
@@ -166,7 +176,7 @@ def report_of(name, seeds, folder):
     return (folder / "report.md").read_text()
 
 
-@pytest.mark.parametrize("name", STUDY)
+@pytest.mark.parametrize("name", [*STUDY, "later"])
 def test_the_report_has_figures_a_table_and_an_answer(name, tmp_path):
     question, text = QUESTIONS[name], report_of(name, 10, tmp_path)
     assert f"## {name}: {question.text}" in text
@@ -220,8 +230,10 @@ def test_rows_of_a_variant_that_has_changed_since_do_not_count():
     ("when", {"constant rate, noise": {"train_iou after 100": 0.96, "val_iou_mean after 100": 0.7}},
      "watched score 0.700 [0.700, 0.700] at that moment, 0.500 [0.500, 0.500] after 0 steps"),
     ("when", {"": {}}, "first seen: never, 10 runs. Unseen images that are watched score 0.500 [0.500"),
-    ("recipe", {"": {"train_iou": 0.5}, "dice": {"train_iou": 1, "val_iou_mean": 0.8}},
-     "Of 14 recipes 7 fit the image (mean train IoU 0.9 or more), and 0 of these come to 0.9 on unseen images"),
+    ("recipe", {"": {"train_iou": 0.5}, "dice": {"train_iou": 1, "val_iou_mean": 0.8},
+                "dice, adam": {"memorisation": 0.3}, "dice, sgd, 1,": {"val_iou_mean": 0.9}},
+     "Of 140 runs 70 fit the image (train IoU 0.9 or more); of these 10 come to 0.9 on unseen images, and 40 overlap "
+     "the training mask there at 0.9. | unseen images: 0 of 10 with dice, adam, 0.0001; 0 of 10 with dice, adam, 0.001;"),
 ])
 def test_the_answers_are_what_the_rows_say(name, scores, said):
     question, rows = QUESTIONS[name], []
