@@ -77,8 +77,8 @@ def when(results):
             f"{variant}: steps until train IoU 0.95 was first seen: {results.reached(variant, 0.95)}. Unseen images "
             f"that are watched score{at_that_moment} {with_interval(unseen[:, tenth])} after {steps[tenth]} steps, and "
             f"{with_interval(unseen[:, -1])} after {steps[-1]}, a change since of "
-            f"{with_interval(unseen[:, -1] - unseen[:, tenth], '+.4f')} (the lowest run: {unseen[:, -1].min():.3f}); their "
-            f"predictions' overlap with the training mask changes from {with_interval(drawn[:, tenth])} by "
+            f"{with_interval(unseen[:, -1] - unseen[:, tenth], '+.4f')} (the lowest run: {unseen[:, -1].min():.3f}); "
+            f"their predictions' overlap with the training mask changes from {with_interval(drawn[:, tenth])} by "
             f"{with_interval(drawn[:, -1] - drawn[:, tenth], '+.4f')}.")
     watched = results.question.settings(results.variants[0]).watch
     return [*said, f"{watched} unseen images of each seed are watched while it trains; the table has all at the end."]
