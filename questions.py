@@ -55,7 +55,7 @@ STEPS = {f"steps to train IoU {goal}": f"steps_to_train_iou_{goal}" for goal in 
 MEMORISED = {"prediction and training mask": "memorisation", "truth and training mask": "training_mask_iou_mean"}
 LONG = {**FEWER, "schedule": "constant", "steps": 300, "evaluations": 40}
 HALF = {**FEWER, "width": 0.5}  # narrower ones do not all fit their image
-
+LONGER = {**HALF, "steps": 400, "evaluations": 40, "watch": 10}
 NARROW = {**FEWER, "learning_rate": 0.01, "steps": 200}  # narrow networks do not all fit their image by the default
 
 # What every row of results is about, and the candidates for the default that docs/recipe.md tells of.
@@ -142,10 +142,12 @@ STUDY = {
 }
 QUESTIONS = {
     **STUDY,
-    "later": Question(
-        "Does it memorise later, with all its parameters?",
-        noise({"constant rate, 2000 steps": {**LONG, "steps": 2000, "watch": 10}}), ("histories",), measures.history,
-        "", {**STEPS, **MEMORISED}),
+    "later": Question("What do more steps change?", noise({
+        "constant rate, 2000 steps": {**LONG, "steps": 2000, "watch": 10},
+        **varied("loss", ("cross-entropy", "dice"), {**LONGER, "learning_rate": 1e-4},
+                 "{}, adam, 0.0001, half the width"),
+        "unet-without-skips, half the width": {**LONGER, "network": "unet-without-skips"},
+    }), ("histories",), measures.history, "", {**STEPS, **MEMORISED}),
     "recipes": Question("How well does one image teach the next hundred, by which recipe?", both(RECIPES)),
     "search": Question(
         "Which recipe should be the default? On seeds that no result is reported on.", both(SEARCH), first_seed=100),

@@ -43,17 +43,18 @@ def read_rows(path):
         return []
     with open(path, newline="") as file:
         reader = csv.DictReader(file)
-        rows = list(reader)
-    if not {"variant", "seed", "val_iou_mean"} <= set(reader.fieldnames or ()):
-        raise UserError(f"{path} is not from study.py; move it away, and the runs start anew")
-    return [{**identity(Settings()), **row} for row in rows]
+        if not {"variant", "seed", "val_iou_mean"} <= set(reader.fieldnames or ()):
+            raise UserError(f"{path} is not from study.py; move it away, and the runs start anew")
+        return [{**identity(Settings()), **row} for row in reader]
 
 
 def add_row(row, path):
-    """Add a row to the CSV at `path`, which another study may be adding to at the same moment."""
+    """Add a row to the CSV at `path`, unless it holds that run; another study may be adding to it just then."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(".lock")):
-        write_rows([*read_rows(path), row], path)
+        rows = read_rows(path)
+        if known_by(row) not in map(known_by, rows):
+            write_rows([*rows, row], path)
 
 
 def write_rows(rows, path):
