@@ -85,7 +85,23 @@ def when(results):
     return [*said, f"{watched} unseen images of each seed are watched while it trains; the table has all at the end."]
 
 
-later = when  # the same sentences
+def later(results):
+    """What do more steps change?"""
+    return [*when(results), *memorised(results)]
+
+
+def memorised(results):
+    """In which variants the predictions on unseen images lean to the training mask: one sentence, or none."""
+    said = []
+    for name in results.variants:
+        more = results.values(name, "memorisation") - results.values(name, "training_mask_iou_mean")
+        if metrics.mean_interval(more)[1] > 0:
+            fitting = results.values(name, "train_iou") >= 0.9
+            well = results.values(name, "val_iou_mean") >= 0.9
+            said.append(f"{name.removesuffix(', noise fill')} ({with_interval(more, '+.3f')}; {fitting.sum()} of "
+                        f"{len(more)} runs fit their image at 0.9, {(fitting & well).sum()} of these the unseen)")
+    return [f"Predictions on unseen images overlap the training mask by more than the true circles do with "
+            f"{', and '.join(said)}."] if said else []
 
 
 def labels(results):
@@ -181,15 +197,4 @@ def recipe(results):
     said = [f"{(train >= least).sum()} of {len(train)} runs come to train IoU {least} or more, and "
             f"{(unseen[train >= least] >= 0.9).sum()} of these to 0.9 or more on unseen images."
             for least in (0.9, 0.98)]
-    drawn = []
-    for name in results.variants:
-        more = results.values(name, "memorisation") - results.values(name, "training_mask_iou_mean")
-        if metrics.mean_interval(more)[1] > 0:
-            fitting = results.values(name, "train_iou") >= 0.9
-            well = results.values(name, "val_iou_mean") >= 0.9
-            drawn.append(f"{name.removesuffix(', noise fill')} ({with_interval(more, '+.3f')}; {fitting.sum()} of "
-                         f"{len(more)} runs fit their image at 0.9, {(fitting & well).sum()} of these the unseen)")
-    if drawn:
-        said.append(f"Predictions on unseen images overlap the training mask by more than the true circles do with "
-                    f"{', and '.join(drawn)}.")
-    return [*said, "All else is as in this recipe, at half the width."]
+    return [*said, *memorised(results), "All else is as in this recipe, at half the width."]

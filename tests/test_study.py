@@ -245,6 +245,8 @@ def test_rows_of_a_variant_that_has_changed_since_do_not_count():
      "watched score 0.700 [0.700, 0.700] at that moment, 0.500 [0.500, 0.500] after 0 steps | +0.1000]; the lowest run "
      "ends at 0.600. | changes by -0.2000 [-0.2000, -0.2000] from 0.500 [0.500"),
     ("when", {"": {}}, "first seen: never, 10 runs. Unseen images that are watched score 0.500 [0.500"),
+    ("later", {"": {"training_mask_iou_mean": 0.99}, "dice": {"memorisation": 1}},
+     "true circles do with dice, adam, 0.0001, half the width (+0.010 [+0.010, +0.010]; 10 of 10 runs fit their image"),
     ("recipe", {"": {"train_iou": 0.5, "memorisation": 0.1, "training_mask_iou_mean": 0.1},
                 "dice": {"train_iou": 0.95, "val_iou_mean": 0.8}, "dice, sgd, 1,": {"val_iou_mean": 0.9},
                 "dice, sgd, 0.1,": {"train_iou": 0.99}, "dice, adam, 0.0001": {"memorisation": 0.7}},
