@@ -6,14 +6,14 @@ masks 0 or 255. Run as a script, it shows what the data looks like (vis/data.png
 """
 
 import dataclasses
-import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from command_line import check_folder, parse, run_script
-from settings import SMALLEST_SIDE, Settings, UserError
+from common.command_line import fields_of, parse
+from common.errors import UserError, run_script
+from common.files import check_folder, clear_numbered, numbered, read_grey, write_png
+from common.settings import SMALLEST_SIDE, Settings
 
 # Each purpose draws from a random stream of its own: no validation image can equal a training image.
 STREAMS = ("train", "validation", "test", "augmentation", "labels", "supervision")
@@ -55,20 +55,25 @@ def fill(generator, noise, mask, settings):
 def draw_mask(generator, settings):
     """A circle or rectangle as a mask, bool (height, width).
 
-    Radius (for a rectangle: half its height and half its width, drawn apart) is uniform on the
-    settings' range; the centre is uniform over all pixels around which the whole shape fits.
-    A radius of r spans 2r + 1 pixels.
+    A radius of r, for a rectangle half its height and half its width, drawn apart, spans 2r + 1 pixels and is uniform
+    on the settings' range; so are the sides where there is --side. The centre is uniform over all pixels around which
+    the whole shape fits, or with --placement central, for a circle, over those two radii from every border.
     """
-    low, high = settings.radius
     if settings.shape == "circle":
-        radii = [generator.integers(low, high + 1)] * 2
+        radius = generator.integers(settings.radius[0], settings.radius[1] + 1)
+        margin = 2 * radius if settings.placement == "central" else radius
+        return circle([generator.integers(margin, side - margin) for side in settings.size], radius, settings.size)
+    if settings.side == (0, 0):
+        radii = generator.integers(settings.radius[0], settings.radius[1] + 1, size=2)
+        centre = [generator.integers(r, side - r) for r, side in zip(radii, settings.size, strict=True)]
+        top, bottom = centre - radii, centre + radii + 1
     else:
-        radii = generator.integers(low, high + 1, size=2)
-    centre = [generator.integers(r, side - r) for r, side in zip(radii, settings.size, strict=True)]
-    if settings.shape == "circle":
-        return circle(centre, radii[0], settings.size)
-    rows, columns = np.ogrid[: settings.size[0], : settings.size[1]]
-    return (abs(rows - centre[0]) <= radii[0]) & (abs(columns - centre[1]) <= radii[1])
+        sides = generator.integers(settings.side[0], settings.side[1] + 1, size=2)
+        top = generator.integers(np.array(settings.size) - sides + 1)
+        bottom = top + sides
+    mask = np.zeros(settings.size, bool)
+    mask[top[0] : bottom[0], top[1] : bottom[1]] = True
+    return mask
 
 
 def circle(centre, radius, size):
@@ -122,26 +127,12 @@ def write_data(X, Y, folder):
     """Write X_1.png, Y_1.png, ... into `folder`, in place of any data set that is there.
 
     X: grey values 0..255, Y: {0, 1}, both (n, height, width, 1); Y may be None.
-    Raises OSError if a file cannot be written.
+    Raises `UserError` if a file cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    # leftovers of a larger set would be read back as part of this one
-    for path in [*numbered(folder, "X").values(), *numbered(folder, "Y").values()]:
-        path.unlink()
     for letter, images in (("X", X), ("Y", None if Y is None else Y * 255)):
+        clear_numbered(folder, letter)
         for number, image in enumerate([] if images is None else images, start=1):
-            write_png(folder / f"{letter}_{number}.png", image)
-
-
-def write_png(path, image):
-    """Write an image, grey or BGR, 0..255, (height, width[, channels]). Raises OSError if it fails."""
-    # Compression 1 and no filter, for noise cannot be predicted from its neighbours: a test picture is written in a
-    # third of the time of OpenCV's own choice of filter, and no larger; an overview is a third larger.
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
-    # OpenCV tells of a failed write only by returning False.
-    if not cv2.imwrite(str(path), image.astype("uint8"), options):
-        raise OSError(f"could not write {path}")
+            write_png(Path(folder, f"{letter}_{number}.png"), image)
 
 
 def load_data(folder):
@@ -170,19 +161,11 @@ def load_data(folder):
     return X, (Y > 0).astype("float32")
 
 
-def numbered(folder, letter):
-    """{number: path} of the files LETTER_number.png in a folder, in numeric order: 2 before 10."""
-    matches = [(re.fullmatch(rf"{letter}_(\d+)\.png", path.name), path) for path in Path(folder).glob("*.png")]
-    return dict(sorted((int(match[1]), path) for match, path in matches if match))
-
-
 def read_images(paths):
     """Read {number: path} as float32 (n, height, width, 1). Raises `UserError` if one cannot be used."""
     images = []
     for path in paths.values():
-        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            raise UserError(f"{path} is not an image that OpenCV can read; replace or remove it")
+        image = read_grey(path)
         if images and image.shape != images[0].shape:
             height, width = images[0].shape
             raise UserError(f"{path} differs in size from the first image; make it {height} x {width}")
@@ -193,15 +176,14 @@ def read_images(paths):
 
 
 def main():
-    import plots  # not above: plots.py writes with this module
+    from common import plots  # Matplotlib starts slowly: --help and mistakes do not need it
 
-    settings = Settings(**parse("Show what the data looks like, in vis/data.png.", ("seed", "vis")))
+    settings = Settings(**parse("Show what the data looks like, in vis/data.png.", fields_of("seed", "vis")))
     check_folder(settings.vis, "--vis")
     kinds = [(shape, fill) for shape in ("circle", "rectangle") for fill in ("noise", "constant")]
     drawn = [create_data(4, dataclasses.replace(settings, shape=shape, fill=fill)) for shape, fill in kinds]
     named = [(f"{shape}, {fill} fill", X[-1], Y[-1]) for (shape, fill), (X, Y) in zip(kinds, drawn, strict=True)]
     path = Path(settings.vis, "data.png")
-    path.parent.mkdir(parents=True, exist_ok=True)
     plots.samples(named, path)
     print(f"look at {path}")
 

@@ -1,62 +1,21 @@
 """The network: a U-Net (Ronneberger, Fischer and Brox 2015, arXiv 1505.04597), as of the 2017 experiment.
 
-Grey values go in, probabilities come out, at any image size. Run as a script, it prints the
-network as a table.
+Grey values go in, probabilities come out. The network itself is plain Keras, and takes images whose sides 32 divides;
+`predict` takes any size. Run as a script, it prints the network as a table.
 """
 
-import contextlib
-import ctypes
 import math
 import os
 
 import numpy as np
 
+from common.backend import keras
+from common.command_line import fields_of, parse
+from common.errors import UserError, run_script
+from common.files import writing
+from common.settings import Settings
 
-@contextlib.contextmanager
-def quiet_start():
-    """Keep TensorFlow's start-up notes off the screen; set TF_CPP_MIN_LOG_LEVEL=0 to read them.
-
-    It writes some from C++ before any log level holds, so stderr itself is closed while it starts.
-    """
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
-        yield
-        return
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
-
-
-def keep_memory():
-    """Let the allocator of Linux (glibc) keep freed memory for the next step: steps are a fifth shorter.
-
-    A step frees and asks again for some 200 MB of activations and gradients, and every page that had gone
-    back to the system is cleared anew: 45,000 page faults a step without this, a few hundred with it.
-    """
-    M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # from <malloc.h>
-    # no such call on macOS and Windows
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the largest that it takes
-        mallopt(M_TRIM_THRESHOLD, 2**30)
-        mallopt(M_TOP_PAD, 64 * 2**20)
-
-
-keep_memory()
-# A GPU's memory is taken as it is needed, not all of it at once; must be known before the backend starts.
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-with quiet_start():
-    import keras
-
-from keras import layers, ops  # noqa: E402
-
-from command_line import parse, run_script  # noqa: E402
-from settings import Settings, UserError  # noqa: E402
+layers, ops = keras.layers, keras.ops
 
 DOWN = (32, 64, 128, 256, 512)  # filters of each level at width 1, before each pooling
 BOTTOM = 512
@@ -66,43 +25,11 @@ BATCH_PIXELS = 128 * 1024  # pixels predicted at once: 5 images of 160x160; more
 
 
 @keras.saving.register_keras_serializable("one_image")
-class PadToMultiple(layers.Layer):
-    """Reflect an image at its bottom and right border until both sides are multiples of `FACTOR`.
-
-    (n, height, width, channels) -> the same with padded height and width. Sides of more than
-    FACTOR / 2 pixels can be padded; a reflection needs that much image.
-    """
-
-    def call(self, images):
-        height, width = ops.shape(images)[1:3]
-        if isinstance(height, int) and isinstance(width, int) and height % FACTOR == width % FACTOR == 0:
-            return images  # PyTorch refuses a reflection of no pixels
-        return ops.pad(images, [[0, 0], [0, -height % FACTOR], [0, -width % FACTOR], [0, 0]], mode="reflect")
-
-    def compute_output_shape(self, input_shape):
-        n, *sides, channels = input_shape
-        return (n, *(side and side + -side % FACTOR for side in sides), channels)  # an unknown side stays None
-
-
-@keras.saving.register_keras_serializable("one_image")
-class CropLike(layers.Layer):
-    """Cut the first input down to the height and width of the second: what `PadToMultiple` added goes."""
-
-    def call(self, inputs):
-        padded, images = inputs
-        height, width = ops.shape(images)[1:3]
-        return padded[:, :height, :width]
-
-    def compute_output_shape(self, input_shapes):
-        padded, images = input_shapes
-        return (*images[:3], padded[3])
-
-
-@keras.saving.register_keras_serializable("one_image")
 class Border(layers.Layer):
     """Add one pixel on each side of a feature map, (n, height, width, channels), for a 3x3 convolution to see.
 
-    mode: 'reflect' mirrors the map at its outermost pixel, 'circular' goes on at the opposite side.
+    mode: 'reflect' mirrors the map at its outermost pixel, 'circular' goes on at the opposite side. Only these two
+    --paddings need this layer; a network with it opens beside this file alone.
     """
 
     def __init__(self, mode, **kwargs):
@@ -143,11 +70,11 @@ def double_convolution(x, filters, settings, name):
 def build(settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, None)):
     """The network as an uncompiled Keras model: (n, height, width, 1) grey values -> probabilities.
 
-    settings: network, padding, width, precision, output_bias, input_noise and dropout count here, and for the dense
-    network the size of the images.
+    settings: network, padding, width, precision and output_bias count here, and for the dense network the size of the
+    images.
     mean, variance: of the grey values of the training sample; they become the first layer.
     share: of the foreground in the training sample, 0..1, for the bias of the output.
-    size: height and width, pixels; only needed to see the sizes within, any size runs without (but in the dense one).
+    size: height and width, pixels, rounded up to what `pad` makes of them; only needed to see the sizes within.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)
@@ -161,14 +88,11 @@ def connect(settings, mean, variance, share, size):
     """The layers of `build`. All but the first and the last compute as Keras' dtype policy says."""
     if settings.network == "dense":
         size = settings.size  # a weight for every pixel: no other size fits
+    size = tuple(side and side + -side % FACTOR for side in size)
     inputs = keras.Input((*size, 1), name="grey_values", dtype="float32")
     x = layers.Normalization(axis=None, mean=mean, variance=variance, dtype="float32", name="normalisation")(inputs)
-    if settings.input_noise:
-        x = layers.GaussianNoise(settings.input_noise, dtype="float32", name="input_noise")(x)
-    x = PadToMultiple(dtype="float32", name="pad")(x)
     body = {"unet": unet, "unet-without-skips": unet, "convolutions": convolutions, "pixel": pixel, "dense": dense}
     x = body[settings.network](x, settings, initial_logit(settings, share))
-    x = CropLike(dtype="float32", name="crop")([x, inputs])
     # The sigmoid comes last, on its own: there TensorFlow's cross-entropy finds the logits, and stays exact.
     outputs = layers.Activation("sigmoid", dtype="float32", name="probability")(x)
     return keras.Model(inputs, outputs, name=settings.network.replace("-", "_"))
@@ -192,8 +116,6 @@ def unet(x, settings, logit):
         if settings.network == "unet":
             x = layers.Concatenate(name=f"up_{level}_concatenate")([x, across.pop()])
         x = double_convolution(x, scaled(filters, settings), settings, f"up_{level}")
-        if settings.dropout:
-            x = layers.Dropout(settings.dropout, name=f"up_{level}_dropout")(x)
     return output(x, logit)
 
 
@@ -236,23 +158,31 @@ def initial_logit(settings, share):
     return math.log(share / (1 - share))
 
 
-def device():
-    """Where the network runs: 'CPU', 'GPU:0', 'cuda:0' or the like, found by where a tensor comes to lie."""
-    name = str(ops.zeros(1).device).rpartition("/")[2].removeprefix("device:")
-    return "CPU" if "cpu" in name.lower() else name
+def pad(images):
+    """Reflect images, (n, height, width, channels), at bottom and right until both sides are multiples of `FACTOR`.
+
+    Sides of more than FACTOR / 2 pixels can be padded; a reflection needs that much image.
+    """
+    height, width = images.shape[1:3]
+    return np.pad(images, [(0, 0), (0, -height % FACTOR), (0, -width % FACTOR), (0, 0)], mode="reflect")
 
 
-def predict(model, X):
-    """Probabilities, float32 (n, height, width, 1), of images X, grey values of the same shape, in batches."""
+def predict(network, X):
+    """Probabilities, float32 (n, height, width, 1), of images X, grey values of the same shape, of any size."""
     batches = -(-X.size // BATCH_PIXELS)
     # Keras' predict sets up a data pipeline first, which takes longer than to segment an image. Batches of at
     # most two sizes, because some backends compile the network for each.
-    return np.concatenate([model.predict_on_batch(batch) for batch in np.array_split(X, min(batches, len(X)))])
+    P = [network.predict_on_batch(batch) for batch in np.array_split(pad(X), min(batches, len(X)))]
+    return np.concatenate(P)[:, : X.shape[1], : X.shape[2]]
 
 
-def save(model, path):
-    """Save the network alone; the optimiser's state would make the file three times as large."""
-    keras.Model(model.inputs, model.outputs, name=model.name).save(path)
+def save(network, path):
+    """Save the network alone; the optimiser's state would make the file three times as large.
+
+    Raises `UserError` if it cannot be written.
+    """
+    with writing(path):
+        keras.Model(network.inputs, network.outputs, name=network.name).save(path)
 
 
 def load(path):
@@ -260,19 +190,19 @@ def load(path):
     if not os.path.isfile(path):
         raise UserError(f"{path} is missing; run train.py first, or name its folder with --output")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        network = keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras, zipfile and h5py raise a dozen kinds, and all mean that the file is bad
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be loaded ({reason}); run train.py again") from None
-    if len(model.input_shape) != 4 or model.input_shape[3] != 1:
-        raise UserError(f"{path} is another network, for inputs of {model.input_shape}; run train.py again")
-    return model
+    if len(network.input_shape) != 4 or network.input_shape[3] != 1:
+        raise UserError(f"{path} is another network, for inputs of {network.input_shape}; run train.py again")
+    return network
 
 
-def table(model):
+def describe(network):
     """The network as lines of text: size, filters and parameters of each level, and the total."""
     rows = {}
-    for layer in model.layers:
+    for layer in network.layers:
         if isinstance(layer, layers.Conv2D):
             level = layer.name.split("_convolution")[0].replace("_", " ")
             size = "{} x {}".format(*layer.output.shape[1:3])
@@ -280,13 +210,13 @@ def table(model):
             rows[level] = (size, layer.filters, count + layer.count_params())
     lines = [f"{'level':<8}{'size':>14}{'filters':>10}{'parameters':>14}"]
     lines += [f"{level:<8}{size:>14}{filters:>10,}{count:>14,}" for level, (size, filters, count) in rows.items()]
-    return [*lines, f"{'total':<8}{model.count_params():>38,}"]
+    return [*lines, f"{'total':<8}{network.count_params():>38,}"]
 
 
 def main():
     # a radius that fits into every size: no image is drawn here
-    settings = Settings(radius=(1, 1), **parse("Print the network as a table.", ("size", "width")))
-    print("\n".join(table(build(settings, size=settings.size))))
+    settings = Settings(radius=(1, 1), **parse("Print the network as a table.", fields_of("size", "width")))
+    print("\n".join(describe(build(settings, size=settings.size))))
 
 
 if __name__ == "__main__":

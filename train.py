@@ -3,30 +3,22 @@
 It should memorise the image. Watch what it does with images it never saw.
 """
 
-import contextlib
-import csv
-import os
-import platform
-import shlex
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-import metrics
-import recipe
-from data import create_data, relabel, write_data
-from command_line import check_folder, parse, run_script
-from settings import Settings, write_settings
+from common import metrics
+from common.command_line import fields_of, parse
+from common.errors import UserError, run_script
+from common.files import check_folder, write_table
+from common.screen import STARTED, Screen, Stopwatch, closing_words
+from common.settings import Settings, write_settings
+from data import augment, create_data, random_stream, relabel, write_data
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
 
-STARTED = time.perf_counter()
 # What a run spends its seconds on, in order; 'import' is mostly that of Keras, 'files' are data and network.
 PARTS = ("import", "data", "trace", "steps", "evaluation", "files", "pictures")
 # The moments that progress.png shows, as shares of the steps: the circle appears early.
@@ -36,25 +28,13 @@ MOMENTS = (0, 0.06, 0.11, 0.17, 0.34, 1)
 class Run(NamedTuple):
     """A finished training. Images, masks and probabilities are float32 (n, height, width, 1)."""
 
-    model: object  # the trained Keras model
+    network: object  # the trained Keras model
     train: tuple  # X, Y of the training samples
     validation: tuple  # X, Y of the validation samples
     probabilities: np.ndarray  # of the validation samples, at the end
     history: list  # rows of history.csv, as dicts
     moments: dict  # {step: probabilities of the first training and the first one or two validation samples}
-    seconds: "Stopwatch"  # what took how long
-
-
-class Stopwatch(dict):
-    """Seconds spent on each part of a run, by name; `with watch("steps"): ...` adds to one of them."""
-
-    @contextlib.contextmanager
-    def __call__(self, part):
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self[part] = round(self.get(part, 0) + time.perf_counter() - started, 6)
+    seconds: Stopwatch  # what took how long
 
 
 def train(settings, report=lambda step, row: None):
@@ -69,27 +49,125 @@ def train(settings, report=lambda step, row: None):
         Y = relabel(Y, settings)
         X_val, Y_val = create_data(settings.validation, settings, "validation")
     with watch("trace"):
-        model = recipe.compiled(settings, X, Y)
+        network = compiled(settings, X, Y)
 
     history, moments = [], {}
-    samples = recipe.samples_in_turn(settings, X, Y)
+    samples = samples_in_turn(settings, X, Y)
     evaluate_at, show_at = evaluation_steps(settings), moment_steps(settings)
     for step in range(settings.steps + 1):
         if step > 0:  # step 0 is the untrained network
             # the first step and the first prediction trace the network, which takes longer than they do
             with watch("steps" if step > 1 else "trace"):
-                model.train_on_batch(*next(samples))
-        if step == settings.steps and settings.averaging:
-            model.optimizer.finalize_variable_values(model.trainable_variables)  # the averages become the weights
+                network.train_on_batch(*next(samples))
         if step in evaluate_at:
             some = slice(None if step == settings.steps else settings.watch)
             with watch("evaluation" if step > 0 else "trace"):
-                row, P, P_val = evaluate(model, (X[some], Y[some]), (X_val[some], Y_val[some]))
+                row, P, P_val = evaluate(network, (X[some], Y[some]), (X_val[some], Y_val[some]))
             history.append({"step": step, "seconds": round(watch["trace"] + watch.get("steps", 0), 2), **row})
             if step in show_at:
                 moments[step] = np.concatenate([P[:1], P_val[: min(2, settings.watch)]])
         report(step, history[-1])
-    return Run(model, (X, Y), (X_val, Y_val), P_val, history, moments, watch)
+    return Run(network, (X, Y), (X_val, Y_val), P_val, history, moments, watch)
+
+
+def compiled(settings, X, Y):
+    """The untrained network for the samples X, Y, with the settings' initial weights, loss and optimiser.
+
+    Of the masks it is told no more than the share of the foreground in the supervised pixels.
+
+    Raises `UserError` for a precision that the device does not gain from.
+    """
+    import model
+    from common.backend import device, keras
+
+    if settings.precision == "mixed_float16" and device() == "CPU":
+        raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in float32; leave it out")
+    keras.utils.set_random_seed(settings.seed)
+    share = Y.mean() if settings.supervised_pixels == 0 else Y[supervision(settings, Y) > 0].mean()
+    network = model.build(settings, float(X.mean()), float(X.var()), float(share))
+    network.compile(make_optimizer(settings), make_loss(settings))
+    network.optimizer.build(network.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
+    return network
+
+
+def supervision(settings, Y):
+    """What the loss of each pixel counts, float32 like Y: 0, or in --supervised-pixels so much that the mean is 1.
+
+    They are the first of one random order of the pixels, of each sample its own: fewer are a part of more.
+    """
+    generator = random_stream(settings.seed, "supervision")
+    weights = np.zeros((len(Y), Y[0].size), "float32")
+    for of_sample in weights:
+        chosen = generator.permutation(Y[0].size)[: settings.supervised_pixels or None]
+        of_sample[chosen] = Y[0].size / len(chosen)
+    return weights.reshape(Y.shape)
+
+
+def samples_in_turn(settings, X, Y):
+    """Yield the training samples one after the other, for ever: the arguments of Keras' train_on_batch.
+
+    These are image and mask, (1, height, width, 1), and with --supervised-pixels the weights of the pixels, all padded
+    by reflection to sides that 32 divides.
+    """
+    import model
+    from common.backend import keras
+
+    arrays = [X, Y] if settings.supervised_pixels == 0 else [X, Y, supervision(settings, Y)]
+    generator = random_stream(settings.seed, "augmentation")
+    if not settings.augment:
+        arrays = [keras.ops.convert_to_tensor(model.pad(array)) for array in arrays]  # now they stay on the device
+    while True:
+        for sample in zip(*arrays, strict=True):
+            if settings.augment:
+                yield tuple(model.pad(array[np.newaxis]) for array in augment(generator, *sample))
+            else:
+                yield tuple(array[np.newaxis] for array in sample)
+
+
+def make_loss(settings):
+    """The loss of the settings, of masks and probabilities, (n, height, width, 1); lower is better.
+
+    Cross-entropy is averaged over pixels. Dice (Milletari, Navab and Ahmadi 2016, arXiv 1606.04797) is of each image by
+    itself, over all its pixels, as Keras' own but for --dice-smoothing, which the experiment of 2017 has.
+    """
+    from common.backend import keras
+
+    cross_entropy = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
+
+    def dice(masks, probabilities):
+        overlap = keras.ops.sum(masks * probabilities, axis=(1, 2, 3))
+        total = keras.ops.sum(masks, axis=(1, 2, 3)) + keras.ops.sum(probabilities, axis=(1, 2, 3))
+        smoothing = settings.dice_smoothing
+        return 1 - (2 * overlap + smoothing) / (total + (smoothing + keras.config.epsilon()))
+
+    return {
+        "cross-entropy": cross_entropy,
+        "dice": dice,
+        "both": lambda masks, probabilities: cross_entropy(masks, probabilities) + dice(masks, probabilities),
+    }[settings.loss]
+
+
+def make_optimizer(settings):
+    """The optimiser of the settings, with its learning rate schedule and clipping."""
+    from common.backend import keras
+
+    rate = settings.learning_rate
+    warm_up = round(settings.warm_up * settings.steps)
+    if settings.schedule == "cosine":
+        # starts at one warm-up step's worth, not at 0, where the first update would change nothing
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate / max(1, warm_up), max(1, settings.steps - warm_up), warmup_target=rate, warmup_steps=max(1, warm_up))
+    kind = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[settings.optimizer]
+
+    class FastBiases(kind):
+        """The optimiser, with a learning rate of their own for the biases."""
+
+        def update_step(self, gradient, variable, learning_rate):
+            factor = settings.bias_rate if len(variable.shape) == 1 else 1  # kernels have more axes
+            super().update_step(gradient, variable, learning_rate * factor)
+
+    optimizer = kind if settings.bias_rate == 1 else FastBiases
+    return optimizer(rate, global_clipnorm=settings.clip_norm or None)
 
 
 def evaluation_steps(settings):
@@ -103,72 +181,44 @@ def moment_steps(settings):
             for share in MOMENTS}
 
 
-def evaluate(model, train, validation):
+def evaluate(network, train, validation):
     """Score training and validation samples, both (X, Y), by the same weights.
 
     Returns a dict of the history's columns, and the probabilities of both.
     """
-    import keras
+    import model
+    from common.backend import keras
 
-    import model as network
-
-    P = network.predict(model, np.concatenate([train[0], validation[0]]))
+    P = model.predict(network, np.concatenate([train[0], validation[0]]))
     P, P_val = P[: len(train[0])], P[len(train[0]) :]
-    val_iou = metrics.iou(validation[1], metrics.predicted(P_val))
+    predictions = metrics.predicted(P_val)
+    val_iou = metrics.iou(validation[1], predictions)
     row = {
-        "loss": float(keras.ops.convert_to_numpy(model.loss(train[1], P))),
+        "loss": keras.ops.convert_to_numpy(network.loss(train[1], P)).mean().item(),
         "train_iou": metrics.iou(train[1], metrics.predicted(P)).mean(),
         "val_iou_mean": val_iou.mean(),
         "val_iou_min": val_iou.min(),
-        "val_dice_mean": metrics.dice(validation[1], metrics.predicted(P_val)).mean(),
-        # on unseen images, how far the prediction is the mask that was trained on
-        "memorisation": metrics.iou(np.resize(train[1], P_val.shape), metrics.predicted(P_val)).mean(),
+        "val_dice_mean": metrics.dice(validation[1], predictions).mean(),
+        "training_mask_overlap": metrics.training_mask_overlap(train[1], predictions).mean(),
         "val_images": len(val_iou),
     }
     return row, P, P_val
 
 
-class Screen:
-    """What one sees while it trains: a bar in a terminal, a plain line for each row of the history in a file."""
+def write_run(run, settings, record):
+    """Write a run into the output folder: data, network, settings, history, pictures.
 
-    def __init__(self, settings):
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self.terminal = sys.stdout.isatty()
-        # refreshed by hand: a thread of its own would compete with the training
-        self.bar = Progress(TextColumn("step {task.completed}/{task.total}"), BarColumn(16), TimeElapsedColumn(),
-                            TextColumn("{task.description}"), auto_refresh=False, disable=not self.terminal)
-        self.task = self.bar.add_task("starting", total=settings.steps)
-
-    def __enter__(self):
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_):
-        self.bar.stop()
-
-    def __call__(self, step, row):
-        scores = (f"loss {row['loss']:.4f}  IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f} "
-                  f"({row['val_images']})")
-        self.bar.update(self.task, completed=step, description=scores, refresh=True)
-        if not self.terminal and row["step"] == step:
-            print(f"step {step:>5}  {row['seconds']:7.1f} s  {scores}", flush=True)
-
-
-def save(run, settings, record):
-    """Write a run into the output folder: data, network, settings, history, pictures."""
-    import model as network
-    import plots
+    record: what `backend.describe_machine` says, for settings.json. Raises `UserError` if a file cannot be written.
+    """
+    import model
+    from common import plots
 
     folder = Path(settings.output)
     with run.seconds("files"):
         write_data(*run.train, folder / "train")
         write_data(*run.validation, folder / "val")
-        network.save(run.model, folder / "model.keras")
-        with open(folder / "history.csv", "w", newline="\n") as file:
-            writer = csv.DictWriter(file, run.history[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(run.history)
+        model.save(run.network, folder / "model.keras")
+        write_table(run.history, folder / "history.csv")
     with run.seconds("pictures"):
         plots.curves(run.history, folder / "curves.png")
         unseen = len(run.moments[0]) - 1
@@ -179,63 +229,19 @@ def save(run, settings, record):
     write_settings(settings, {**record, "seconds": seconds}, folder / "settings.json")
 
 
-def describe_machine():
-    """Where a run took place: device, versions, and the commit of this repository (None outside git)."""
-    import model as network  # first: it starts Keras quietly
-
-    keras = network.keras
-    backend = sys.modules[keras.backend.backend()]
-    device, commit = network.device(), None
-    with contextlib.suppress(OSError):  # git may not be installed
-        commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                                cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip() or None
-    if device == "CPU":
-        device = f"CPU, {os.cpu_count()} cores"
-        if shutil.which("nvidia-smi"):  # it comes with the driver
-            device += f" (there is an NVIDIA card, but {keras.backend.backend()} does not see it: README.md, GPU)"
-    return {
-        "device": device,
-        "versions": {"python": platform.python_version(), keras.backend.backend(): backend.__version__,
-                     "keras": keras.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
-        "commit": commit,
-    }
-
-
-def summary(run, settings, record):
-    """The closing lines: what was trained where, how well it does, and what to run next."""
-    last, val_iou = run.history[-1], metrics.iou(run.validation[1], metrics.predicted(run.probabilities))
-    name = "U-Net" if settings.network == "unet" else f"Network '{settings.network}'"
-    lines = [
-        f"{name} with {run.model.count_params():,} parameters, {settings.samples} training "
-        f"image{'s' if settings.samples > 1 else ''}, {settings.steps} steps",
-        f"device          {record['device']}: training {last['seconds']:.0f} s, "
-        f"{time.perf_counter() - STARTED:.0f} s in all",
-        f"train IoU       {last['train_iou']:.3f}",
-        f"validation IoU  {last['val_iou_mean']:.3f} mean, {last['val_iou_min']:.3f} worst "
-        f"({Path(settings.output, 'val', f'X_{val_iou.argmin() + 1}.png')}) of {len(val_iou)} images it never saw",
-    ]
-    complaint = metrics.complaint(run.validation[1], run.probabilities)
-    # the interpreter of a virtual environment that may not be activated, if it lies here
-    python = Path(sys.executable)
-    python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else "python"
-    next_command = f"{python} test.py"
-    if settings.output != Settings.output:
-        next_command += f" --output {shlex.quote(settings.output)}"
-    return [*lines, *([complaint] if complaint else []),
-            f"look at {Path(settings.output) / 'progress.png'}, then run: {next_command}"]
-
-
 def main():
-    settings = Settings(**parse(__doc__, ("run", "data", "training")))
+    settings = Settings(**parse(__doc__, fields_of("run", "data", "training")))
     for folder in ("", "train", "val"):
         check_folder(Path(settings.output, folder), "--output")
-    with Screen(settings) as screen:
+    with Screen("step", settings.steps) as screen:
+        from common.backend import describe_machine
+
         record = describe_machine()
         imported = time.perf_counter() - STARTED
-        run = train(settings, screen)
+        run = train(settings, screen.training)
     run.seconds["import"] = round(imported, 6)
-    save(run, settings, record)
-    print("\n".join(summary(run, settings, record)))
+    write_run(run, settings, record)
+    print("\n".join(closing_words(run, settings, record)))
 
 
 if __name__ == "__main__":

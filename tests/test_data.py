@@ -1,11 +1,13 @@
-"""The data: values, shapes inside the image, random streams, and files that give back what was written."""
+"""The data: values, shapes and where they lie, random streams, masks to train on, and data sets as files."""
 
 import cv2
 import numpy as np
 import pytest
 
-from data import STREAMS, augment, create_data, load_data, write_png
-from settings import Settings, UserError
+from common import metrics
+from common.errors import UserError
+from common.settings import Settings
+from data import STREAMS, augment, create_data, load_data, relabel
 
 
 def boxes(Y):
@@ -19,7 +21,7 @@ def boxes(Y):
 
 @pytest.mark.parametrize("shape", ["circle", "rectangle"])
 @pytest.mark.parametrize("size", [(160, 160), (33, 100)])
-def test_arrays_are_as_documented(shape, size):
+def test_images_and_masks_are_as_documented(shape, size):
     X, Y = create_data(5, Settings(shape=shape, size=size, radius=(5, 16)))
     assert X.shape == Y.shape == (5, *size, 1)
     assert X.dtype == Y.dtype == np.float32
@@ -54,6 +56,41 @@ def test_radius_covers_its_range_and_the_whole_shape_fits(shape):
     assert (heights == widths).all() == (shape == "circle")
     # every place is used, up to all four borders
     assert (top.min(), bottom.max(), left.min(), right.max()) == (0, 39, 0, 47)
+
+
+def test_central_circles_lie_a_diameter_or_more_from_every_border_and_come_as_near():
+    settings = Settings(size=(40, 48), radius=(4, 8), placement="central")
+    _, Y = create_data(2000, settings)
+    top, bottom, left, right = boxes(Y).T
+    radii, rows, columns = (bottom - top) // 2, (top + bottom) // 2, (left + right) // 2
+    assert set(radii) == {4, 5, 6, 7, 8}
+    for radius in set(radii):
+        for centres, side in ((rows, 40), (columns, 48)):
+            assert set(centres[radii == radius]) == set(range(2 * radius, side - 2 * radius))
+    # the largest that fits has, in an image of an odd side, one place left
+    top, bottom, left, right = boxes(create_data(3, Settings(size=(33, 33), radius=(8, 8), placement="central"))[1]).T
+    assert {*top, *left} == {8}
+
+
+def test_rectangles_know_no_placement():
+    for changes in ({}, {"side": (5, 9)}):
+        central, anywhere = (create_data(20, Settings(shape="rectangle", placement=placement, **changes))
+                             for placement in ("central", "anywhere"))
+        assert np.array_equal(central, anywhere)
+
+
+def test_sides_of_rectangles_are_even_and_odd_and_reach_every_border():
+    _, Y = create_data(1500, Settings(shape="rectangle", side=(15, 39), size=(60, 70)))
+    top, bottom, left, right = boxes(Y).T
+    heights, widths = bottom - top + 1, right - left + 1
+    assert set(heights) == set(widths) == set(range(15, 40))
+    assert (heights != widths).any()
+    assert np.array_equal(Y.sum(axis=(1, 2, 3)), heights * widths)
+    assert (top.min(), bottom.max(), left.min(), right.max()) == (0, 59, 0, 69)
+
+
+def test_sides_say_nothing_of_circles():
+    assert np.array_equal(create_data(5, Settings(side=(15, 39))), create_data(5))
 
 
 def test_circle_has_the_area_of_a_circle():
@@ -96,11 +133,6 @@ def test_a_smaller_set_replaces_a_larger_one(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     create_data(2, folder=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["X_1.png", "X_2.png", "Y_1.png", "Y_2.png", "notes.txt"]
-
-
-def test_a_failed_write_is_not_silent(tmp_path):
-    with pytest.raises(OSError, match=r"X_1\.png"):
-        write_png(tmp_path / "missing" / "X_1.png", np.zeros((40, 40)))
 
 
 def test_own_images_load_without_masks_and_with_masks_of_ones(tmp_path):
@@ -167,3 +199,21 @@ def test_augmentation_takes_a_mask_without_a_border(value):
     moved, mask = augment(np.random.default_rng(0), image, np.full_like(image, value))
     assert np.array_equal(np.sort(moved.ravel()), image.ravel())
     assert (mask == value).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_moved_masks_do_not_overlap_and_random_ones_are_as_large(seed):
+    Y = create_data(2, settings := Settings(seed=seed, labels="moved"))[1]
+    moved, shuffled = relabel(Y, settings), relabel(Y, Settings(seed=seed, labels="random"))
+    assert moved.shape == shuffled.shape == Y.shape
+    assert (metrics.iou(Y, moved) == 0).all()
+    assert (moved.sum(axis=(1, 2, 3)) > 600).all()  # a circle of radius 15 has 749 pixels
+    assert np.array_equal(shuffled.sum(axis=(1, 2, 3)), Y.sum(axis=(1, 2, 3)))
+    assert (metrics.iou(Y, shuffled) < 0.2).all()
+    assert relabel(Y, Settings(seed=seed)) is Y
+
+
+def test_no_room_for_a_second_shape_is_said():
+    settings = Settings(labels="moved", radius=(70, 70))
+    with pytest.raises(UserError, match="--labels moved finds no room for a second shape"):
+        relabel(create_data(1, settings)[1], settings)

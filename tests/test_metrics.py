@@ -1,12 +1,12 @@
-"""Scores on masks whose scores are known, and words for predictions that say nothing."""
+"""Scores on masks whose scores are known, words for predictions that say nothing, and what scores without a network."""
 
 import numpy as np
 import pytest
 
-from baselines import back_projection, blur_otsu
+from common.baselines import back_projection, blur_otsu, nulls
+from common.metrics import complaint, dice, iou, predicted, training_mask_overlap
+from common.settings import Settings
 from data import create_data
-from metrics import complaint, dice, iou, predicted, student_quantile
-from settings import Settings
 
 
 def masks(*rows):
@@ -74,7 +74,17 @@ def test_the_histogram_of_one_sample_finds_the_shape_in_others(changes):
     assert back_projection(X + 90, image, mask).shape == Y.shape  # grey values that the sample does not have
 
 
-# R. A. Fisher, F. Yates: Statistical Tables, 1963
-@pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.706), (2, 4.303), (9, 2.262), (19, 2.093), (100, 1.984)])
-def test_the_quantile_of_students_t_is_that_of_the_tables(freedom, quantile):
-    assert student_quantile(freedom) == pytest.approx(quantile, abs=6e-4)
+def test_what_scores_without_a_network_sees_the_training_samples_and_nothing_else():
+    train, X = create_data(2), create_data(5, stream="validation")[0]
+    predictions = nulls(X, *train)
+    assert list(predictions) == ["training_mask", "blur_otsu", "histogram"]
+    assert all(of.shape == X.shape and of.dtype == bool for of in predictions.values())
+    assert all(np.array_equal(of, train[1][0] > 0) for of in predictions["training_mask"])
+    assert np.array_equal(predictions["blur_otsu"], blur_otsu(X))
+    assert np.array_equal(predictions["histogram"], back_projection(X, train[0][0], train[1][0]))
+
+
+def test_overlap_with_the_training_mask_takes_several_masks_in_turn():
+    trained, drawn = masks("1100", "0011"), masks("1100", "1100", "0110")
+    assert training_mask_overlap(trained, drawn) == pytest.approx([1, 0, 1 / 3])
+    assert training_mask_overlap(trained[:1], drawn) == pytest.approx([1, 1, 1 / 3])

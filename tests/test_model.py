@@ -1,137 +1,221 @@
-"""The network: its size, the image sizes it takes, and that a saved one is the same one."""
+"""The networks: their size, what they see, the image sizes they take; a saved one is the same one, and plain Keras."""
 
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import model as network
-from settings import Settings, UserError
+import model
+import train
+from common.errors import UserError
+from common.settings import Settings
+from data import create_data
 
-REPOSITORY = Path(__file__).parent.parent
 NARROW = Settings(width=0.125)
+SMALL = dict(size=(64, 64), radius=(8, 12), width=0.125, steps=2, validation=2, watch=1)
+keras, layers = model.keras, model.layers
 
 
 @pytest.fixture(scope="module")
 def narrow():
     """An untrained network of width 1/8."""
-    network.keras.utils.set_random_seed(0)
-    return network.build(NARROW, 39.5, 533.0)
+    keras.utils.set_random_seed(0)
+    return model.build(NARROW, 39.5, 533.0)
 
 
 def noise(*shape):
     return np.random.default_rng(0).integers(80, size=shape).astype("float32")
 
 
+def convolutions(network):
+    return [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
+
+
 def test_the_network_of_2017_has_13360593_parameters():
-    model = network.build(Settings(), 39.5, 533.0)
-    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == 13_360_593
-    assert model.count_params() == 13_360_593  # and normalisation, the first layer, has none to train
-    convolutions = [layer for layer in model.layers if isinstance(layer, network.layers.Conv2D)]
-    assert [layer.filters for layer in convolutions] == [
+    network = model.build(Settings(), 39.5, 533.0)
+    assert sum(int(np.prod(weight.shape)) for weight in network.trainable_weights) == 13_360_593
+    assert network.count_params() == 13_360_593  # and normalisation, the first layer, has none to train
+    assert [layer.filters for layer in convolutions(network)] == [
         32, 32, 64, 64, 128, 128, 256, 256, 512, 512, 512, 512, 256, 256, 128, 128, 64, 64, 32, 32, 16, 16, 1]
 
 
 def test_width_scales_every_level(narrow):
-    convolutions = [layer for layer in narrow.layers if isinstance(layer, network.layers.Conv2D)]
-    assert [layer.filters for layer in convolutions[::2]] == [4, 8, 16, 32, 64, 64, 32, 16, 8, 4, 2, 1]
+    assert [layer.filters for layer in convolutions(narrow)[::2]] == [4, 8, 16, 32, 64, 64, 32, 16, 8, 4, 2, 1]
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (33, 47), (100, 160), (161, 63)])
 def test_any_size_gives_a_probability_for_every_pixel(narrow, size):
-    P = network.predict(narrow, noise(3, *size, 1))
+    P = model.predict(narrow, noise(3, *size, 1))
     assert P.shape == (3, *size, 1)
     assert P.dtype == np.float32
     assert (P > 0).all()
     assert (P < 1).all()
 
 
-def test_odd_sizes_are_padded_by_reflection(narrow):
+def test_odd_sizes_are_padded_by_reflection_at_bottom_and_right(narrow):
     X = noise(1, 40, 50, 1)
     padded = np.pad(X, [(0, 0), (0, 24), (0, 14), (0, 0)], mode="reflect")
-    assert network.predict(narrow, X) == pytest.approx(network.predict(narrow, padded)[:, :40, :50], abs=1e-6)
+    assert np.array_equal(model.pad(X), padded)
+    assert model.predict(narrow, X) == pytest.approx(model.predict(narrow, padded)[:, :40, :50], abs=1e-6)
+    assert np.array_equal(model.pad(padded), padded)
 
 
 def test_predictions_do_not_depend_on_the_batch(narrow, monkeypatch):
     X = noise(5, 64, 64, 1)
-    together = network.predict(narrow, X)
-    monkeypatch.setattr(network, "BATCH_PIXELS", 1)
-    assert network.predict(narrow, X) == pytest.approx(together, abs=1e-5)
+    together = model.predict(narrow, X)
+    monkeypatch.setattr(model, "BATCH_PIXELS", 1)
+    assert model.predict(narrow, X) == pytest.approx(together, abs=1e-5)
 
 
 def test_half_precision_computes_in_half_and_keeps_float32_outside():
-    network.keras.utils.set_random_seed(2)
-    full = network.build(NARROW, 39.5, 533.0)
-    half = network.build(Settings(width=0.125, precision="mixed_bfloat16"), 39.5, 533.0)
+    keras.utils.set_random_seed(2)
+    full = model.build(NARROW, 39.5, 533.0)
+    half = model.build(Settings(width=0.125, precision="mixed_bfloat16"), 39.5, 533.0)
     half.set_weights(full.get_weights())
     assert {weight.dtype for weight in half.trainable_weights} == {"float32"}
     assert half.get_layer("bottom_convolution_1").compute_dtype == "bfloat16"
     assert full.get_layer("bottom_convolution_1").compute_dtype == "float32"
     X = noise(1, 40, 50, 1)
-    difference = np.abs(network.predict(half, X) - network.predict(full, X))
-    assert network.predict(half, X).dtype == np.float32
+    difference = np.abs(model.predict(half, X) - model.predict(full, X))
+    assert model.predict(half, X).dtype == np.float32
     assert 0 < difference.max() < 0.1
 
 
 def test_output_bias_starts_at_the_share_of_the_foreground():
     for share in (0.1, 0.0):
-        settings = Settings(width=0.125, output_bias="share")
-        weights = network.build(settings, 39.5, 533.0, share=share).get_layer("output_convolution").get_weights()
+        weights = model.build(NARROW, 39.5, 533.0, share=share).get_layer("output_convolution").get_weights()
         assert 1 / (1 + np.exp(-weights[1])) == pytest.approx(max(share, 0.001), rel=1e-5)
-    zero = network.build(Settings(width=0.125, output_bias="zero"), 39.5, 533.0, share=0.1)
+    zero = model.build(Settings(width=0.125, output_bias="zero"), 39.5, 533.0, share=0.1)
     assert zero.get_layer("output_convolution").get_weights()[1] == 0
 
 
-def test_input_noise_and_dropout_disturb_the_training_only():
-    X = noise(1, 64, 64, 1)
-    for changes, count in ((dict(input_noise=0.5), 1), (dict(dropout=0.3), 5)):
-        plain, disturbed = network.build(NARROW), network.build(Settings(width=0.125, **changes))
-        assert len(disturbed.layers) == len(plain.layers) + count
-        disturbed.set_weights(plain.get_weights())
-        assert np.array_equal(network.predict(disturbed, X), network.predict(plain, X))
-        trained = [network.ops.convert_to_numpy(model(X, training=True)) for model in (disturbed, plain)]
-        assert np.abs(trained[0] - trained[1]).max() > 1e-6
-
-
 def test_normalisation_is_part_of_the_network():
-    network.keras.utils.set_random_seed(1)
-    plain = network.build(NARROW)
-    shifted = network.build(NARROW, 30, 25)
+    keras.utils.set_random_seed(1)
+    plain = model.build(NARROW)
+    shifted = model.build(NARROW, 30, 25)
     shifted.set_weights(plain.get_weights())
     X = noise(1, 32, 32, 1) / 80
-    assert network.predict(shifted, X * 5 + 30) == pytest.approx(network.predict(plain, X), abs=1e-5)
+    assert model.predict(shifted, X * 5 + 30) == pytest.approx(model.predict(plain, X), abs=1e-5)
 
 
-def test_a_saved_network_gives_the_same_probabilities_in_a_new_process(narrow, tmp_path):
-    X = noise(2, 40, 50, 1)
+@pytest.mark.parametrize("name", ["unet", "unet-without-skips", "convolutions", "pixel", "dense"])
+def test_every_layer_of_a_network_without_a_padding_of_its_own_comes_with_keras(name):
+    network = model.build(Settings(network=name, width=0.125))
+    assert {type(layer).__module__.partition(".")[0] for layer in network.layers} == {"keras"}
+    assert not any(isinstance(layer, layers.Lambda) for layer in network.layers)
+
+
+def test_a_saved_network_opens_without_this_repository_and_gives_the_same_probabilities(narrow, tmp_path):
+    X = noise(2, 64, 96, 1)
     np.save(tmp_path / "X.npy", X)
-    network.save(narrow, tmp_path / "model.keras")
-    script = ("import sys, numpy; import model; folder = sys.argv[1]; X = numpy.load(folder + '/X.npy');"
-              "numpy.save(folder + '/P.npy', model.predict(model.load(folder + '/model.keras'), X))")
-    done = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=REPOSITORY, capture_output=True, text=True)
+    model.save(narrow, tmp_path / "model.keras")
+    script = ("import importlib.util\n"
+              "assert not any(map(importlib.util.find_spec, ('model', 'train', 'common')))\n"
+              "import keras, numpy\n"
+              "network = keras.saving.load_model('model.keras')\n"  # safe mode is its default
+              "numpy.save('P.npy', network.predict_on_batch(numpy.load('X.npy')))\n")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # isolated: the folder it runs in and the user's own packages are not looked at either
+    done = subprocess.run([sys.executable, "-I", "-c", script], cwd=tmp_path, capture_output=True, text=True,
+                          env=environment)
     assert done.returncode == 0, done.stderr
-    assert np.array_equal(np.load(tmp_path / "P.npy"), network.predict(narrow, X))
+    assert np.load(tmp_path / "P.npy") == pytest.approx(model.predict(narrow, X), abs=1e-6)
+    assert np.array_equal(model.predict(model.load(tmp_path / "model.keras"), X), model.predict(narrow, X))
+
+
+def test_a_saved_network_does_without_the_state_of_the_optimiser(tmp_path):
+    settings = Settings(**SMALL)
+    X, Y = create_data(1, settings)
+    model.save(train.compiled(settings, X, Y), tmp_path / "model.keras")
+    network = model.load(tmp_path / "model.keras")
+    assert (tmp_path / "model.keras").stat().st_size < 1.5 * 4 * network.count_params()
+    assert not network.compiled
+
+
+def test_a_network_that_cannot_be_written_is_one_sentence_that_names_the_file(narrow, tmp_path):
+    (tmp_path / "model.keras").mkdir()
+    with pytest.raises(UserError, match=r"model\.keras could not be written \([^\n]+\); make room for it, or name"):
+        model.save(narrow, tmp_path / "model.keras")
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"model\.keras is missing; run train\.py first"):
-        network.load(tmp_path / "model.keras")
-    other = network.keras.Sequential([network.layers.Input((4,)), network.layers.Dense(1)])
+        model.load(tmp_path / "model.keras")
+    other = keras.Sequential([layers.Input((4,)), layers.Dense(1)])
     other.save(tmp_path / "model.keras")
     with pytest.raises(UserError, match=r"model\.keras is another network"):
-        network.load(tmp_path / "model.keras")
+        model.load(tmp_path / "model.keras")
     (tmp_path / "model.keras").write_text("not a network")
     with pytest.raises(UserError, match=r"model\.keras cannot be loaded .* run train\.py again"):
-        network.load(tmp_path / "model.keras")
+        model.load(tmp_path / "model.keras")
 
 
 def test_the_network_prints_a_table_that_adds_up(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["model.py", "--size", "160", "160"])
-    network.main()
+    model.main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].split() == ["total", "13,360,593"]
     assert sum(int(line.split()[-1].replace(",", "")) for line in lines[1:-1]) == 13_360_593
     assert "5 x 5" in lines[6]
     assert len(lines) == 14
+
+
+@pytest.mark.parametrize("changes", [
+    {"network": "unet-without-skips"}, {"network": "pixel"}, {"network": "dense"}, {"padding": "reflect"},
+    {"network": "dense", "size": (40, 50)}, {"network": "convolutions", "padding": "circular"},
+], ids=str)
+def test_every_variant_trains_and_is_loaded_again(changes, tmp_path):
+    run = train.train(Settings(**{**SMALL, **changes}))
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    model.save(run.network, tmp_path / "model.keras")
+    P = model.predict(model.load(tmp_path / "model.keras"), run.validation[0])
+    assert P.shape == run.validation[1].shape
+    assert pytest.approx(run.probabilities, abs=1e-5) == P
+
+
+def test_a_dense_network_has_as_many_parameters_as_the_unet_and_no_convolution():
+    network = model.build(Settings(network="dense"))
+    assert network.count_params() == 25_600 * 256 + 256 + 256 * 25_600 + 25_600
+    assert not convolutions(network)
+
+
+def changes(settings, places, seen):
+    """Whether the probability at the pixel `seen` of a 96x96 image depends on those at each of `places`."""
+    keras.utils.set_random_seed(3)
+    network = model.build(settings, 39.5, 533.0)
+    X = np.repeat(create_data(1, Settings(size=(96, 96)))[0], len(places) + 1, axis=0)
+    for image, place in zip(X[1:], places, strict=True):
+        image[place] += 50
+    before, *after = model.predict(network, X)[(slice(None), *seen, 0)]
+    return [probability != before for probability in after]
+
+
+def test_a_pixel_network_sees_one_pixel_and_convolutions_see_25_by_25():
+    inside, outside = np.s_[36:61, 36:61], np.ones((96, 96), bool)
+    outside[inside] = False
+    neighbours = np.zeros((96, 96), bool)
+    neighbours[47:50, 47:50] = True
+    neighbours[48, 48] = False
+    assert changes(Settings(network="pixel"), [np.s_[48, 48], neighbours], (48, 48)) == [True, False]
+    places = [np.s_[36:37, 36:61], np.s_[36:61, 60:61], outside]
+    assert changes(Settings(network="convolutions"), places, (48, 48)) == [True, True, False]
+
+
+def test_circular_padding_sees_across_the_border_and_the_others_do_not():
+    for padding, across in (("zero", False), ("reflect", False), ("circular", True)):
+        settings = Settings(network="convolutions", padding=padding)
+        assert changes(settings, [np.s_[90:, :], np.s_[5, 48]], (0, 48)) == [across, True]
+
+
+@pytest.mark.parametrize(("padding", "border"), [("reflect", [[2, 1, 2, 3, 2]]), ("circular", [[3, 1, 2, 3, 1]])])
+def test_a_border_is_what_its_name_says(padding, border):
+    image = np.array([[1, 2, 3]] * 3, "float32")[np.newaxis, ..., np.newaxis]
+    assert keras.ops.convert_to_numpy(model.Border(padding)(image))[0, ..., 0].tolist() == border * 5
+
+
+def test_without_skips_the_parameters_of_the_skips_are_missing():
+    with_skips, without = (model.build(Settings(network=name)) for name in ("unet", "unet-without-skips"))
+    across = 9 * sum(down * up for down, up in zip(reversed(model.DOWN), model.UP, strict=True))
+    assert with_skips.count_params() - without.count_params() == across

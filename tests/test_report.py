@@ -1,165 +1,258 @@
-"""The report: it takes a row once, counts only the seeds that belong, and says what the rows say."""
+"""The report: it takes a row once, counts only the rows that belong, and its key numbers are what the rows say."""
 
+import re
 import threading
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
-import answers
-import report
-from questions import QUESTIONS, STUDY, Question
-from results import SCORES, Results, add_row, identity, read_rows, write_rows
-from settings import training_flags
+from common import baselines
+from common.files import read_grey, write_table
+from common.settings import training_flags
+from data import create_data
+from study import position, receptive_field, report, results
+from study.history import CURVES, column
+from study.questions import QUESTIONS, Question
+from study.results import SCORES, Results, add_row, identity, read_rows
+from train import evaluation_steps
 
 
-def a_row(question, variant, seed, more):
+def a_row(question, variant, seed, more=None):
     """A row as a run would leave it, with scores that follow from the seed."""
     settings = question.settings(variant)
     scores = {name: 0.9 + seed / 100 for name in SCORES}
     scores |= {"parameters": 1000 * settings.width, "steps_to_train_iou_0.99": "" if seed == 3 else 20 + seed}
-    return {"variant": variant, **identity(settings), "seed": str(seed), **scores, **more}
+    for measure in question.measures:
+        for name in measured(measure, settings):
+            scores[name] = 0.9
+    return {"variant": variant, **identity(settings), "seed": str(seed), **scores, **(more or {})}
 
 
-HISTORY = {f"{name} after {step}": 0.5
-           for step in (0, 200, 100) for name in ("train_iou", "val_iou_mean", "memorisation")}
-MORE = {
-    "learned": {"iou on rectangles": 0.9, "iou on two circles": 0.9, "iou on a fill of noise": 0.9,
-                "iou on a fill of the background, 40 brighter": 0.9, "iou on a fill of grey 40": 0,
-                "iou on a fill of grey 80": 0.9, **{f"iou cut below level {level}": 0.9 for level in range(1, 6)},
-                **{f"gradient within {r} {moment} training": r / 10 for r in (4, 8) for moment in ("before", "after")}},
-    "position": {"training row": 80, "training column": 80,
-                 **{f"iou at {row} {column}": 0.9 for row in (20, 60, 99, 139) for column in (20, 60, 99, 139)}},
-    "when": HISTORY,
-    "later": HISTORY,
-    "labels": HISTORY,
-}
+def measured(measure, settings):
+    """The columns that a measure adds to a row."""
+    return {
+        "study.history": lambda: [column(name, step) for step in evaluation_steps(settings)[:-1] for name in CURVES],
+        "study.other_images": lambda: report.QUESTIONS["learned"].shows,
+        "study.receptive_field": lambda: [
+            *(name for moment in receptive_field.MOMENTS for name in receptive_field.ring_columns(moment)),
+            *map(receptive_field.level_column, receptive_field.LEVELS)],
+        "study.position": lambda: [*position.columns(settings), *(f"training {axis}" for axis in position.AXES)],
+    }[measure.__module__]()
 
 
 def report_of(name, seeds, folder):
     """The text of a report on a question with so many seeds, and one more of the last variant."""
     question = QUESTIONS[name]
-    rows = [a_row(question, variant, seed, MORE.get(name, {}))
-            for seed in range(seeds + 1) for variant in [*question.variants][0 if seed < seeds else -1 :]]
-    write_rows(rows, folder / f"{name}.csv")
-    report.write(folder)
-    return (folder / "report.md").read_text()
+    write_table([a_row(question, variant, seed) for seed in range(seeds + 1)
+                 for variant in [*question.varies][0 if seed < seeds else -1 :]], folder / f"{name}.csv")
+    report.write_report(folder)
+    return (folder / "report.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [*STUDY, "later"])
-def test_the_report_has_figures_a_table_and_an_answer(name, tmp_path):
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_the_report_has_every_figure_every_key_number_and_a_table(name, tmp_path):
     question, text = QUESTIONS[name], report_of(name, 10, tmp_path)
-    assert f"## {name}: {question.text}" in text
-    assert "No answer yet" not in text
-    for picture in [f"{name}.png", *(f"{name}_{figure}.png" for figure in question.figures[1:])]:
+    assert f"## {name}: {question.asks}" in text
+    for picture in question.draws:
         assert f"]({picture})" in text
-        assert (tmp_path / picture).stat().st_size > 10_000
-    *others, last = question.variants
+        image = read_grey(tmp_path / picture)
+        assert image.shape[1] == 800
+        assert image.std() > 10
+        edges = np.concatenate([image[:2].ravel(), image[-2:].ravel(), image[:, :2].ravel(), image[:, -2:].ravel()])
+        assert (edges == 255).all()  # its title is not wider than it is
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.csv", "report.md", *question.draws}
+    for label in question.shows:
+        assert f"**{label}**" in text
+    assert "nan" not in text
+    *others, last = question.varies
     for variant, n, mean in (*((name, 10, "0.945 ± 0.030 [0.9") for name in others), (last, 11, "0.950 ± 0.033 [0.9")):
         (line,) = (line for line in text.splitlines() if line.startswith(f"| {variant} | {n} |"))
         assert f"| {mean}" in line
         assert f"`{' '.join(['python train.py --seed N', *training_flags(question.settings(variant))])}`" in line
 
 
-def test_there_is_no_answer_from_fewer_than_ten_seeds(tmp_path):
-    text = report_of("pixels", 9, tmp_path)
-    assert "No answer yet: it takes 10 seeds of every variant." in text
-    assert "| 100 pixels, noise fill | 9 | 0.940 ± 0.027 | 0.940 ± 0.027 " in text
-
-
 def test_a_report_can_be_written_of_whatever_there_is(tmp_path):
     question = QUESTIONS["learned"]
-    variant = next(iter(question.variants))
-    add_row(a_row(question, variant, 0, MORE["learned"]), tmp_path / "learned.csv")
-    old = a_row(QUESTIONS["recipes"], "2017 recipe, noise fill", 0, {})
-    add_row({name: value for name, value in old.items() if "mask" not in name}, tmp_path / "recipes.csv")
-    add_row(a_row(QUESTIONS["recipes"], "2017 recipe, noise fill", 1, {}), tmp_path / "recipes.csv")
-    report.write(tmp_path)
-    text = (tmp_path / "report.md").read_text()
-    assert "| 2017 recipe, noise fill | 2 |" in text
+    add_row(a_row(question, next(iter(question.varies)), 0), tmp_path / "learned.csv")
+    question = QUESTIONS["results"]
+    variant = "Dice and plain SGD, 2000 steps, noise fill"
+    old = a_row(question, variant, 0)
+    add_row({name: value for name, value in old.items() if "mask" not in name}, tmp_path / "results.csv")
+    add_row(a_row(question, variant, 1), tmp_path / "results.csv")
+    report.write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert f"| {variant} | 2 |" in text
     assert "| the training mask, noise fill | 1 |" in text
-    assert "[" not in text[text.index("| 2017 recipe") :]  # no interval from two seeds
+    assert "[" not in text[text.index("## results") :]  # no interval from two seeds
 
 
 def test_rows_of_a_variant_that_has_changed_since_do_not_count():
     question = QUESTIONS["pixels"]
-    rows = [a_row(question, "10 pixels, noise fill", seed, {}) for seed in range(3)]
+    rows = [a_row(question, "10 pixels, noise fill", seed) for seed in range(3)]
     rows[1]["steps"] = "81"
     rows[2]["variant"] = "its name before"
     assert list(Results(question, rows).rows["10 pixels, noise fill"]) == [0, 2]
 
 
-@pytest.mark.parametrize(("name", "scores", "said"), [
-    ("labels", {"moved": {"memorisation": 0.95}, "random": {"train_iou": 0.5}},
-     "0.500 [0.500, 0.500] with random pixels. | on at IoU 0.950 [0.950, 0.950] (0.9 or more in 10 of 10 runs), and"),
-    ("sharing", {"unet-without-skips": {"val_iou_mean": 0.1, "memorisation": 0.8, "training_mask_iou_mean": 0.4},
-                 "dense": {"val_iou_mean": "0.0"}},
-     "scores 0.100 [0.100, 0.100] on unseen images, where its prediction overlaps the training mask at IoU 0.800 "
-     "[0.800, 0.800] (0.9 or more in 0 of 10 runs); against the training mask as the prediction, its score is 0.3000 "
-     "[0.3000, 0.3000] lower. | scores 0.000 [0.000, 0.000] (at most 0.000), and overlaps"),
-    ("reliable", {"this recipe": {"histogram_iou_mean": 0.97, "val_iou_mean": 0.96},
-                  "2017": {"val_iou_mean": 0.3, "memorisation": 0.4, "training_mask_iou_mean": 0.1}},
-     "this recipe comes to IoU 0.9 or more on unseen images in 10 of 10 runs (range 0.960 to 0.960) | in 0 of 10 runs "
-     "(range 0.300 to 0.300) | (difference +0.3000 [+0.3000, +0.3000]) | "
-     "(the network against it: 0.0100 [0.0100, 0.0100] lower)"),
-    ("when", {"constant rate, noise": {"train_iou after 100": 0.96, "val_iou_mean after 100": 0.7,
-                                       "val_iou_mean after 200": 0.6, "memorisation after 200": 0.3}},
-     "watched score 0.700 [0.700, 0.700] at that moment, 0.500 [0.500, 0.500] after 0 steps | +0.1000]; the lowest run "
-     "ends at 0.600. | changes by -0.2000 [-0.2000, -0.2000] from 0.500 [0.500"),
-    ("when", {"": {}}, "first seen: never, 10 runs. Unseen images that are watched score 0.500 [0.500"),
-    ("later", {"": {"training_mask_iou_mean": 0.99}, "dice": {"memorisation": 1}},
-     "true circles do with dice, adam, 0.0001, half the width (+0.010 [+0.010, +0.010]; 10 of 10 runs fit their image"),
-    ("recipe", {"": {"train_iou": 0.5, "memorisation": 0.1, "training_mask_iou_mean": 0.1},
-                "dice": {"train_iou": 0.95, "val_iou_mean": 0.8}, "dice, sgd, 1,": {"val_iou_mean": 0.9},
-                "dice, sgd, 0.1,": {"train_iou": 0.99}, "dice, adam, 0.0001": {"memorisation": 0.7}},
-     "70 of 140 runs come to train IoU 0.9 or more, and 10 of these to 0.9 or more on unseen images. 10 of 140 runs "
-     "come to train IoU 0.98 or more, and 0 of | than the true circles do with dice, adam, 0.0001 (+0.600 [+0.600, "
-     "+0.600]; 10 of 10 runs fit their image at 0.9, 0 of these the unseen). All else"),
-])
-def test_the_answers_are_what_the_rows_say(name, scores, said):
+def key_numbers(name, changes, seeds=10):
+    """The key numbers of a question, {(label, variant): text}, as they stand in the report.
+
+    changes: {part of a variant's name: columns that its rows hold}; a column may be a function of the seed.
+    """
     question, rows = QUESTIONS[name], []
-    for variant in question.variants:
-        more = {**MORE.get(name, {}), "steps_to_train_iou_0.95": ""}
-        for part, of in scores.items():
+    for variant in question.varies:
+        more = {}
+        for part, of in changes.items():
             more |= of if part in variant else {}
-        rows += [a_row(question, variant, seed, more) for seed in range(10)]
-    text = " ".join(getattr(answers, name)(Results(question, rows)))
-    for part in said.split(" | "):
-        assert part in text
+        rows += [a_row(question, variant, seed, {
+            name: value(seed) if callable(value) else value for name, value in more.items()}) for seed in range(seeds)]
+    first, _, *rest = ([cell.strip() for cell in line.split("|")[1:-1]]
+                       for line in report.key_numbers(Results(question, rows)))
+    assert len(first) <= 1 + len(rest)  # lines are more than columns, whichever are the variants
+    cells = {(line[0], head): cell for line in rest for head, cell in zip(first[1:], line[1:], strict=True)}
+    by_label = {key if key[0].startswith("**") else key[::-1]: cell for key, cell in cells.items()}
+    return {(label.strip("*"), variant): cell for (label, variant), cell in by_label.items()}
+
+
+FITTED = "train IoU of {} or more, and of these IoU of 0.9 or more on unseen images"
+OVERLAP = "overlap of the predictions with the training mask"
+OVERLAPPING, BEYOND = "overlap of 0.9 or more with the training mask", "overlap beyond that of the true shapes"
+WATCHED = "IoU on the watched unseen images"
+GRID = (20, 40, 60, 80, 99, 119, 139)  # rows and columns of the test positions
+
+
+@pytest.mark.parametrize(("name", "changes", "label", "variant", "said"), [
+    ("labels", {"random": {"train_iou": 0.5}}, "train IoU", "random pixels, noise fill", "0.500"),
+    ("labels", {"moved": {}, "there is none": {"training_mask_overlap": 0.95}}, OVERLAPPING,
+     "a circle where there is none, noise fill", "10 of 10 runs"),
+    ("labels", {"": {"steps_to_train_iou_0.95": ""}}, "steps until train IoU 0.95 was first seen, median and range",
+     "the true circle, noise fill", "never, 10 runs"),
+    ("labels", {}, "steps until train IoU 0.99 was first seen, median and range", "the true circle, noise fill",
+     "25 (20 to 29, 9 of 10 runs)"),
+    ("sharing", {"without skips": {"training_mask_overlap": 0.8, "training_mask_iou_mean": 0.4}}, BEYOND,
+     "U-Net without skips, noise fill", "+0.4000"),
+    ("sharing", {"without skips": {"training_mask_overlap": lambda seed: 0.95 if seed < 7 else 0.1}}, OVERLAPPING,
+     "U-Net without skips, constant fill", "7 of 10 runs"),
+    ("sharing", {"without skips": {"val_iou_mean": 0.1, "training_mask_iou_mean": 0.4}},
+     "against the training mask, without a network", "U-Net without skips, noise fill", "-0.3000"),
+    ("sharing", {}, "parameters", "dense network, noise fill", "1,000"),
+    ("reliable", {"this recipe": {"histogram_iou_mean": 0.97, "val_iou_mean": 0.96}},
+     "against the histogram of the training image, without a network", "this recipe, noise fill", "-0.0100"),
+    ("reliable", {"SGD": {"training_mask_overlap": lambda seed: 0.4 + seed / 10, "training_mask_iou_mean": 0.1}},
+     BEYOND, "Dice and plain SGD, 400 steps, constant fill", "+0.7500"),
+    ("recipe", {"": {"train_iou": lambda seed: 0.95 if seed < 6 else 0.5,
+                     "val_iou_mean": lambda seed: 0.95 if seed in (0, 1, 9) else 0.5}}, FITTED.format(0.9),
+     "dice, sgd, 0.1, noise fill", "6 of 10 runs, 2 of these"),
+    ("recipe", {"": {"train_iou": 0.95}}, FITTED.format(0.98), "dice, sgd, 0.1, noise fill",
+     "0 of 10 runs, 0 of these"),
+    ("when", {"": {"train_iou after 32": 0.94, "train_iou after 37": 0.96, "val_iou_mean after 37": 0.7,
+                   "val_iou_mean after 285": 0.5, **{f"train_iou after {step}": 0.5 for step in range(32)}}},
+     "IoU on the watched unseen images when train IoU 0.95 is first seen", "full width, noise fill",
+     "0.700, 10 runs"),
+    ("when", {"": {}}, "IoU on the watched unseen images when train IoU 0.95 is first seen",
+     "a quarter of the width, constant fill", "never fitted"),
+    ("when", {"full": {"val_iou_mean after 27": 0.5, "val_iou_mean after 285": lambda seed: 0.3 - 0.2 * (seed == 4)}},
+     WATCHED, "full width, noise fill",
+     "0.500 after step 27, 0.280 after 285, change -0.2200, lowest run 0.100"),
+    ("when", {"full": {"training_mask_overlap after 27": 0.5}}, "their overlap with the training mask",
+     "full width, noise fill", "0.500 after step 27, 0.900 after 285, change +0.4000, lowest run 0.900"),
+    ("position", {"zero": {f"iou at {row} {side}": 0.8 for row in GRID for side in (20, 139)}},
+     "IoU of circles that touch the border, and of the others", "zero padding, noise fill",
+     "0.842 at the border, 0.900 inside, difference -0.0583"),
+    ("position", {"": {"training row": 20, "training column": 80,
+                       **{f"iou at {row} {column}": 1 - np.hypot(row - 20, column - 80) / 1000
+                          for row in GRID for column in GRID}}},
+     "change of IoU with 100 pixels more from the training circle", "circular padding, noise fill", "-0.1000"),
+    ("learned", {"": {f"gradient within {radius} after training": share for radius, share in zip(
+        receptive_field.RINGS, (0.1, 0.3, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1), strict=True)}},
+     "radius of half of the gradient after training, pixels", "this recipe, noise fill", "10.0"),
+    ("learned", {"constant": {"iou cut below level 2": 0.3}}, "IoU cut below level 2", "this recipe, constant fill",
+     "0.300"),
+    ("learned", {"": {"iou on rectangles": 0.4}}, "iou on rectangles", "this recipe, noise fill", "0.400"),
+])
+def test_the_key_numbers_are_what_the_rows_say(name, changes, label, variant, said):
+    said_with_intervals = key_numbers(name, changes)[label, variant]
+    assert re.sub(r" \[[^]]+\]", "", said_with_intervals) == said
+
+
+def test_key_numbers_have_intervals_where_seeds_differ():
+    said = key_numbers("labels", {"": {"train_iou": lambda seed: 0.9 + seed / 100}})
+    assert said["train IoU", "random pixels, noise fill"].startswith("0.945 [0.9")
+    assert said[OVERLAP, "random pixels, noise fill"].startswith("0.945 [0.9")
+
+
+def test_every_key_number_stands_beside_every_variant_whichever_way_the_table_lies():
+    for name, question in QUESTIONS.items():
+        if question.shows:
+            assert key_numbers(name, {}, seeds=1).keys() == {
+                (label, variant) for label in question.shows for variant in question.varies}
 
 
 def test_a_row_waits_for_another_study_and_is_added_once(tmp_path):
     path = tmp_path / "what.csv"
-    rows = [a_row(QUESTIONS["pixels"], "10 pixels, noise fill", seed, {}) for seed in range(2)]
+    rows = [a_row(QUESTIONS["pixels"], "10 pixels, noise fill", seed) for seed in range(2)]
     with FileLock(path.with_name(".lock")):
         waiting = threading.Thread(target=add_row, args=(rows[0], path))
         waiting.start()
         waiting.join(0.3)
         assert not path.exists()
-        write_rows(rows[1:], path)
+        write_table(rows[1:], path)
     waiting.join()
     add_row(rows[0], path)
     assert [row["seed"] for row in read_rows(path)] == ["1", "0"]
 
 
-def test_seeds_count_only_if_every_variant_has_them():
-    question = Question("What?", {"plain, noise fill": {}, "other, noise fill": {"steps": 50}})
-    plain, other = question.variants
-    rows = [a_row(question, plain, seed, {}) for seed in range(12)]
-    assert not Results(question, rows).complete()
-    assert not Results(question, rows + [a_row(question, other, seed, {}) for seed in range(3, 13)]).complete()
-    assert Results(question, rows + [a_row(question, other, seed, {}) for seed in range(2, 12)]).complete()
+def test_differences_are_paired_by_seed():
+    question = Question("What?", {"plain, noise fill": {}, "other, noise fill": {"steps": 50}}, reference="plain")
+    plain, other = question.varies
+    rows = [a_row(question, variant, seed, {"val_iou_mean": seed + shift * (1 + seed % 2)}) for seed in range(11)
+            for variant, shift in ((plain, 0), (other, 0.25))]
+    of = Results(question, rows[:-1])  # of the last seed one is missing
+    assert [len(of.values(variant)) for variant in of.variants] == [11, 10]
+    assert of.differences(other, plain).tolist() == [0.25, 0.5] * 5
+    line = next(line for line in report.score_table(of) if line.startswith(f"| {other} "))
+    assert line.split(" | ")[4] == "+0.3750 [+0.3000, +0.4500]"
 
 
-def test_differences_are_paired_by_seed_and_say_only_what_the_interval_says():
-    question = Question("What?", {"plain, noise fill": {}, "other, noise fill": {"steps": 50}})
-    rows = [a_row(question, variant, seed, {"val_iou_mean": seed + shift}) for seed in range(11)
-            for variant, shift in (("plain, noise fill", 0), ("other, noise fill", 0.02 + seed % 2 / 100))]
-    results = Results(question, rows[:-1])  # of the last seed one is missing
-    plain, other = question.variants
-    assert results.n(plain) == 11
-    assert results.n(other) == 10
-    assert results.compare(other, plain).startswith("0.0250 [0.02")
-    assert results.compare(other, plain).endswith("higher")
-    assert results.compare(plain, other).endswith("lower")
-    assert results.compare(plain, plain).startswith("not distinguishable (difference +0.0000")
-    assert results.reached(plain, 0.99) == "26 (20 to 30, 10 of 11 runs)"
+def test_there_is_no_difference_where_the_reference_has_no_rows():
+    question = Question("What?", {"plain, noise fill": {}, "other, noise fill": {"steps": 50}}, reference="plain")
+    line = report.score_table(Results(question, [a_row(question, "other, noise fill", 0)]))[2]
+    assert line.startswith("| other, noise fill | 1 | 0.900 | 0.900 |  | 1 |")
+
+
+def test_the_nulls_of_a_row_are_those_that_are_computed():
+    samples = create_data(1)
+    assert list(results.NULLS) == list(baselines.nulls(samples[0], *samples))
+
+
+def test_there_is_no_interval_from_fewer_than_ten_seeds_or_of_values_that_are_all_the_same():
+    values = [0.9, 0.8, 0.7, 0.9, 0.8, 0.7, 0.9, 0.8, 0.7, 0.9]
+    assert results.with_interval(values[:9]) == "0.800"
+    assert results.with_interval(values).startswith("0.810 [0.7")
+    assert results.with_interval([0.9] * 20) == "0.900"
+    assert results.with_interval(values, "+.1f").startswith("+0.8 [+0.")
+    assert report.with_deviation(np.array(values[:9])) == "0.800 ± 0.087"
+    assert report.with_deviation(np.array([0.5])) == "0.500"
+
+
+def test_an_interval_stays_in_the_range_of_the_values_and_is_the_same_each_time():
+    generator = np.random.default_rng(0)
+    for values in ([0.0] * 9 + [1.0], [1.0] * 19 + [0.2], [0.999] * 9 + [1.0], *generator.beta(0.3, 0.1, (10, 10)),
+                   *generator.choice([0.0, 1.0], (10, 10), p=[0.2, 0.8])):
+        low, high = results.bootstrap(tuple(map(float, values)))
+        assert min(values) - 1e-12 <= low <= np.mean(values) <= high <= max(values) + 1e-12
+    spread = tuple(generator.random(12).tolist())
+    once = results.bootstrap(spread)
+    results.bootstrap.cache_clear()
+    np.random.seed(1)
+    assert results.bootstrap(spread) == once
+    assert results.bootstrap((0.3,) * 12) == (0.3, 0.3)
+
+
+def test_an_interval_holds_the_mean_about_as_often_as_it_says():
+    inside = 0
+    for values in np.random.default_rng(0).normal(5, 1, (400, 20)):
+        low, high = results.bootstrap(tuple(values.tolist()))
+        inside += low <= 5 <= high
+    assert 0.89 < inside / 400 < 0.975

@@ -38,8 +38,8 @@ def back_projection(X, image, mask):
 def nulls(X, samples, masks):
     """What scores without a network, {name: predictions, bool (n, height, width, 1)} for images X of that shape.
 
-    No foreground at all; the mask of the first training sample for every image; blur + Otsu; back-projection of that
-    sample's histogram. samples, masks: what a network was trained on, (samples, height, width, 1).
+    The mask of the first training sample for every image; blur + Otsu; back-projection of that sample's histogram.
+    samples, masks: what a network was trained on, (samples, height, width, 1).
     """
-    return {"background": np.zeros(X.shape, bool), "training_mask": np.broadcast_to(masks[:1] > 0, X.shape),
+    return {"training_mask": np.broadcast_to(masks[:1] > 0, X.shape),
             "blur_otsu": blur_otsu(X), "histogram": back_projection(X, samples[0], masks[0])}

@@ -1,6 +1,6 @@
-"""Every setting of the experiment, once: its default, its unit, its range, and why.
+"""Every setting of a training and of a test, once: its default, its unit, its range, and why.
 
-Command-line flags and output/settings.json are made from the dataclass below, so a new
+Command-line flags, output/settings.json and the columns of a study's CSV are made from the dataclass below, so a new
 setting is one new field. Nothing here imports Keras: --help and mistakes answer at once.
 """
 
@@ -9,19 +9,22 @@ import json
 import math
 from pathlib import Path
 
+from common.errors import UserError
+from common.files import write_bytes
+
 SMALLEST_SIDE = 32  # pixels: the network halves an image five times
 
-# The recipe of the published experiment, where it differs from the defaults below.
-RECIPE_2017 = dict(loss="dice", optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0,
-                   output_bias="zero", bias_rate=1.0, steps=2000)
-
-
-class UserError(ValueError):
-    """A mistake that the user can mend; a script ends with its one sentence and exit status 2."""
+# What --recipe stands for, where it differs from the defaults below. docs/2017.md: the experiment as it was published.
+RECIPES = {
+    "default": {},
+    "2017": dict(placement="central", side=(15, 39), loss="dice", dice_smoothing=1.0, optimizer="sgd",
+                 learning_rate=0.001, schedule="constant", clip_norm=0.0, output_bias="zero", bias_rate=1.0,
+                 steps=2000),
+}
 
 
 def setting(default, group, help, *, metavar=None, choices=None, least=None, most=None):
-    """A field of `Settings`: its default, who reads it, one line with its unit, and the values allowed."""
+    """A field of a dataclass of settings: default, who reads it, one line with its unit, and the values allowed."""
     metadata = dict(group=group, help=help, metavar=metavar, choices=choices, least=least, most=most)
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -45,6 +48,12 @@ class Settings:
     radius: tuple[int, int] = setting(
         (15, 39), "data", "smallest and largest radius, or half side of a rectangle, pixels",
         metavar=("LO", "HI"), least=1)
+    side: tuple[int, int] = setting(
+        (0, 0), "data", "smallest and largest side of a rectangle, pixels, in place of --radius; 0 0 leaves it to that",
+        metavar=("LO", "HI"), least=0)
+    placement: str = setting(
+        "anywhere", "data", "where a circle lies: anywhere that it fits, or with its centre a diameter or more from "
+        "every border, as in 2017", choices=("anywhere", "central"))
     # 40 is the mean of the noise 0..79, 39.5, rounded: not brightness, but one value and its flatness tell the fill.
     level: int = setting(40, "data", "grey value of the constant fill", metavar="GREY", least=0, most=255)
     noise: int = setting(
@@ -75,8 +84,10 @@ class Settings:
     steps: int = setting(80, "training", "optimiser updates, one image each", metavar="N", least=1)
     loss: str = setting(
         "cross-entropy", "training", "what is minimised; 'both' is cross-entropy plus Dice",
-        choices=("cross-entropy", "dice", "both", "focal"))
-    # Without it an earlier recipe's validation IoU fell late: 0.925 on seed 102, 0.965 with 0.1 (60 steps, 25 images).
+        choices=("cross-entropy", "dice", "both"))
+    dice_smoothing: float = setting(
+        0.0, "training", "pixels added to numerator and denominator of Dice", metavar="PIXELS", least=0, most=1e6)
+    # Why these: docs/recipe.md.
     label_smoothing: float = setting(
         0.05, "training", "how far cross-entropy draws the mask's 0 and 1 together", metavar="SHARE", least=0, most=0.9)
     optimizer: str = setting("adam", "training", "how it is minimised", choices=("adam", "sgd"))
@@ -87,7 +98,6 @@ class Settings:
     # Adam starts gently, while its averages rest on few gradients.
     warm_up: float = setting(
         0.2, "training", "share of the steps over which 'cosine' warms up", metavar="SHARE", least=0, most=0.9)
-    # With 1 that recipe ended at 0.935 on seed 101, with 0.1 at 0.966 (no label smoothing).
     clip_norm: float = setting(
         0.1, "training", "largest norm of the whole gradient, longer ones are scaled down; 0 is no limit",
         metavar="NORM", least=0, most=1e12)
@@ -98,18 +108,6 @@ class Settings:
     bias_rate: float = setting(
         10.0, "training", "learning rate of the biases, as a multiple of the kernels'", metavar="FACTOR", least=0,
         most=1e4)
-    # What follows is off: docs/recipe.md says what each of them gave, or that it was not tried.
-    input_noise: float = setting(
-        0.0, "training", "standard deviation of Gaussian noise on the normalised input, drawn anew at every step",
-        metavar="SD", least=0, most=100)
-    dropout: float = setting(
-        0.0, "training", "share of values dropped after each level of the decoder", metavar="SHARE", least=0, most=0.9)
-    weight_decay: float = setting(
-        0.0, "training", "decay of the weights at each step, times the learning rate", metavar="FACTOR",
-        least=0, most=1e3)
-    averaging: float = setting(
-        0.0, "training", "momentum of an average of the weights, which takes their place in the end",
-        metavar="MOMENTUM", least=0, most=0.9999)
     evaluations: int = setting(
         12, "training", "times the network is scored after step 0, denser early than late", metavar="N", least=1,
         most=100_000)
@@ -119,26 +117,8 @@ class Settings:
     vis: str = setting("vis", "test", "folder for the pictures and metrics.csv", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
 
-    seeds: int = setting(
-        10, "study", "training seeds of every variant; 'reliable' has 20 of its own", metavar="N", least=1)
-    first_seed: int = setting(
-        0, "study", "the first of them; 100 for the search, which no reported seed may steer", metavar="SEED", least=0,
-        most=2**31)
-    only: str = setting("all", "study", "run only the variant of that name, or all that contain TEXT", metavar="TEXT")
-    processes: int = setting(2, "study", "runs at the same time, on this machine", metavar="N", least=1)
-    backend: str = setting(
-        "loky", "study", "where they run: in processes on this machine, or on a Ray cluster", choices=("loky", "ray"))
-    address: str = setting(
-        "local", "study", "of the head of the Ray cluster; 'local' starts one here", metavar="HOST:PORT")
-
-    repeats: int = setting(3, "bench", "times that everything is measured, in turn", metavar="N", least=1)
-    cap: int = setting(
-        2000, "bench", "steps after which the recipe of 2017 is given up unless it is there", metavar="N", least=1)
-    quick: bool = setting(False, "bench", "once only, and with a cap of 100 steps")
-
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check_value(field, getattr(self, field.name))
+        check_values(self)
         check_image(self)
         check_training(self)
 
@@ -151,31 +131,38 @@ def as_flag(name, value):
     return f"--{name.replace('_', '-')} {text}"
 
 
-def check_value(field, value):
-    """Raise `UserError` unless `value` is one of the field's choices, or in its range with every number."""
-    least, most, choices = (field.metadata[key] for key in ("least", "most", "choices"))
-    given = as_flag(field.name, value)
-    if choices and value not in choices:
-        raise UserError(f"{given} is unknown; choose {' or '.join(choices)}")
-    if value == "":
-        raise UserError(f"--{field.name} is empty; give a name")
-    for number in value if isinstance(value, tuple) else (value,):
-        # 'not least <= number' rather than 'number < least' refuses nan too
-        if least is not None and not least <= number:
-            raise UserError(f"{given} is too small; give at least {least:g}")
-        if most is not None and not number <= most:
-            raise UserError(f"{given} is too large; give at most {most:.10g}")
+def check_values(settings):
+    """Raise `UserError` unless each field is one of its choices, or in its range with every number."""
+    for field in dataclasses.fields(settings):
+        value, (least, most, choices) = getattr(settings, field.name), map(
+            field.metadata.get, ("least", "most", "choices"))
+        given = as_flag(field.name, value)
+        if choices and value not in choices:
+            raise UserError(f"{given} is unknown; choose {' or '.join(choices)}")
+        if value == "":
+            raise UserError(f"--{field.name} is empty; give a name")
+        for number in value if isinstance(value, tuple) else (value,):
+            # 'not least <= number' rather than 'number < least' refuses nan too
+            if least is not None and not least <= number:
+                raise UserError(f"{given} is too small; give at least {least:g}")
+            if most is not None and not number <= most:
+                raise UserError(f"{given} is too large; give at most {most:.10g}")
 
 
 def check_image(settings):
     """Raise `UserError` for an image that cannot be drawn: no room for the shape, or grey values above 255."""
-    low, high = settings.radius
-    radius, size = as_flag("radius", settings.radius), as_flag("size", settings.size)
+    sided = settings.shape == "rectangle" and settings.side != (0, 0)
+    name, (low, high) = ("side", settings.side) if sided else ("radius", settings.radius)
+    given, size, smallest = as_flag(name, (low, high)), as_flag("size", settings.size), min(settings.size)
+    central = settings.shape == "circle" and settings.placement == "central"
+    largest = smallest if sided else (smallest - 1) // (4 if central else 2)
     if low > high:
-        raise UserError(f"{radius} runs backwards; give the smaller one first")
-    largest = (min(settings.size) - 1) // 2
+        raise UserError(f"{given} runs backwards; give the smaller one first")
+    if low == 0:
+        raise UserError(f"{given} is too small; give at least 1, or 0 0 to leave it to --radius")
     if high > largest:
-        raise UserError(f"{radius} does not fit into {size}; the largest radius that fits is {largest}")
+        raise UserError(f"{given} does not fit into {size}{' with --placement central' if central else ''}; "
+                        f"the largest {name} that fits is {largest}")
     # images are 8-bit, and the brightest pixel of the noise fill is the sum of two draws
     if settings.fill == "noise" and settings.noise > 128:
         raise UserError(f"--noise {settings.noise} exceeds 8 bits where two draws add up; give at most 128")
@@ -187,16 +174,14 @@ def check_training(settings):
         if settings.supervised_pixels > math.prod(settings.size):
             raise UserError(f"--supervised-pixels {settings.supervised_pixels} is more than an image of "
                             f"{as_flag('size', settings.size)} has; give at most {math.prod(settings.size)}")
-        if settings.loss not in ("cross-entropy", "focal"):
+        if settings.loss != "cross-entropy":
             raise UserError(f"--supervised-pixels needs a loss that is a mean over pixels, and --loss {settings.loss} "
-                            "is none; choose cross-entropy or focal")
+                            "is none; choose cross-entropy")
         if settings.augment:
             raise UserError("--supervised-pixels stay where they are and --augment moves them; leave one of them out")
-    for name, unused, networks in (("padding", "zero", ("dense", "pixel")),
-                                   ("dropout", 0.0, ("dense", "pixel", "convolutions"))):
-        if settings.network in networks and getattr(settings, name) != unused:
-            raise UserError(f"{as_flag(name, getattr(settings, name))} means nothing to --network {settings.network}; "
-                            "leave one of them out")
+    if settings.network in ("dense", "pixel") and settings.padding != "zero":
+        raise UserError(f"--padding {settings.padding} means nothing to --network {settings.network}; "
+                        "leave one of them out")
     # each pooling halves an image, and a single pixel has nothing to reflect
     if settings.padding == "reflect" and min(settings.size) <= SMALLEST_SIDE:
         raise UserError(f"--padding reflect needs images of more than {SMALLEST_SIDE} pixels a side; "
@@ -210,15 +195,20 @@ def training_names():
 
 
 def training_flags(settings):
-    """The flags that make train.py train with these settings: those that are not at their default, as typed."""
-    return [as_flag(name, getattr(settings, name)) for name in training_names()
-            if getattr(settings, name) != getattr(Settings, name)]
+    """The flags that make train.py train with these settings, as typed: as few as its recipes allow."""
+    ways = []
+    for recipe, changes in RECIPES.items():
+        base = dataclasses.replace(Settings(), **changes)
+        ways.append([f"--recipe {recipe}"] * bool(changes) + [
+            as_flag(name, getattr(settings, name)) for name in training_names()
+            if getattr(settings, name) != getattr(base, name)])
+    return min(ways, key=len)
 
 
 def write_settings(settings, record, path):
     """Write every setting of a training run and the dict `record` (versions, device, ...) as JSON."""
     values = {name: getattr(settings, name) for name in training_names()}
-    Path(path).write_text(json.dumps({"settings": values, **record}, indent=2) + "\n")
+    write_bytes(path, (json.dumps({"settings": values, **record}, indent=2) + "\n").encode())
 
 
 def read_settings(path):

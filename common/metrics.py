@@ -1,7 +1,5 @@
 """How well a prediction covers its mask, per image, foreground only."""
 
-import functools
-
 import numpy as np
 
 THRESHOLD = 0.5
@@ -12,7 +10,7 @@ def predicted(probabilities):
     return probabilities > THRESHOLD
 
 
-def overlap(masks, predictions):
+def areas(masks, predictions):
     """Foreground pixels in both, in the mask, and in the prediction: three float64 (n,)."""
     masks, predictions = np.asarray(masks) > 0, np.asarray(predictions) > 0
     pixels = tuple(range(1, masks.ndim))
@@ -25,16 +23,24 @@ def iou(masks, predictions):
 
     masks, predictions: (n, height, width, 1), {0, 1} or bool. Empty against empty scores 1.
     """
-    both, mask, prediction = overlap(masks, predictions)
+    both, mask, prediction = areas(masks, predictions)
     union = mask + prediction - both
     return np.where(union == 0, 1.0, both / np.maximum(union, 1))
 
 
 def dice(masks, predictions):
     """Dice coefficient (F1 score) of each image, float64 (n,) in 0..1; otherwise as `iou`."""
-    both, mask, prediction = overlap(masks, predictions)
+    both, mask, prediction = areas(masks, predictions)
     total = mask + prediction
     return np.where(total == 0, 1.0, 2 * both / np.maximum(total, 1))
+
+
+def training_mask_overlap(training_masks, predictions):
+    """IoU of predictions on unseen images, (n, height, width, 1), with the masks trained on, in turn: float64 (n,).
+
+    Near 1 it is a template. The true shapes overlap these masks too, by chance: `baselines.nulls`, training_mask.
+    """
+    return iou(np.resize(training_masks, predictions.shape), predictions)
 
 
 def complaint(masks, probabilities):
@@ -48,7 +54,7 @@ def complaint(masks, probabilities):
     if high - low < 0.01:
         return (f"The prediction is constant: every pixel of every image has probability {low:.3f} to {high:.3f}; "
                 "the network has learned nothing. Try more --steps or another --learning-rate.")
-    _, mask, prediction = overlap(masks, predicted(probabilities))
+    _, mask, prediction = areas(masks, predicted(probabilities))
     pixels = probabilities[0].size
     # a few stray pixels do not make a prediction
     for kind, count in (("empty, or nearly so", (prediction < 0.01 * mask).sum()),
@@ -57,23 +63,3 @@ def complaint(masks, probabilities):
             return (f"{count} of {len(mask)} predictions are {kind}; if that is wrong, "
                     "train with more --steps or another --learning-rate.")
     return None
-
-
-def mean_interval(values):
-    """Mean of values, (n,), and its 95% interval by Student's t: mean, low, high. Of one all are the same."""
-    values = np.asarray(values, float)
-    if len(values) == 1:
-        return values[0], values[0], values[0]
-    half = student_quantile(len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return values.mean(), values.mean() - half, values.mean() + half
-
-
-@functools.cache
-def student_quantile(freedom):
-    """The 97.5% quantile of Student's t (1908), 2.262 for 9 degrees of freedom; NumPy has no table of it.
-
-    With t = sqrt(freedom) tan(angle), the density over the angle is that of cos(angle) ** (freedom - 1).
-    """
-    angle = np.linspace(-np.pi / 2, np.pi / 2, 200_001)
-    share = np.cumsum(np.cos(angle) ** (freedom - 1))
-    return np.sqrt(freedom) * np.tan(np.interp(0.975, share / share[-1], angle))

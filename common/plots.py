@@ -1,4 +1,4 @@
-"""Every picture: the curves and the strip of a training, the pictures of a test, the data.
+"""The pictures of a run: the curves and the strip of a training, the pictures of a test, the data.
 
 Colours are from Okabe and Ito (2008), which readers with any colour vision can tell apart.
 The pictures of a test are many, so they are put together from pixels by OpenCV, faster than a figure.
@@ -11,8 +11,8 @@ import numpy as np
 matplotlib.use("Agg")  # no display is needed
 import matplotlib.pyplot as plt
 
-import metrics
-from data import write_png
+from common import metrics
+from common.files import write_figure, write_grey_figure, write_png
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
 
@@ -32,7 +32,7 @@ def curves(history, path):
     """Train and validation IoU over the steps of a training; `history` is a list of rows of history.csv."""
     *watched, last = history  # the last row scores all validation images, the others a few
     steps, mean, worst = ([row[name] for row in watched] for name in ("step", "val_iou_mean", "val_iou_min"))
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes.plot([row["step"] for row in history], [row["train_iou"] for row in history], color=ORANGE, lw=2,
               label="training data")
     axes.plot(steps, mean, color=BLUE, lw=2, label=f"mean of {watched[0]['val_images']} images it never saw")
@@ -46,8 +46,7 @@ def curves(history, path):
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    write_figure(figure, path)
 
 
 def progress(X, Y, moments, path):
@@ -72,7 +71,7 @@ def progress(X, Y, moments, path):
             panel.set_xlabel(score, fontsize=10)
         axes[row, 0].set_ylabel(name, fontsize=11)
     figure.supxlabel("the network's probability after each step, from black (0) to white (1)", fontsize=11)
-    save_grey(figure, path)
+    write_grey_figure(figure, path)
 
 
 def show(panel, image, white):
@@ -80,14 +79,6 @@ def show(panel, image, white):
     # 32 greys look the same, and noise in fewer greys makes a smaller file
     panel.imshow(image[..., 0], cmap=plt.get_cmap("gray", 32), vmin=0, vmax=white, interpolation="nearest")
     panel.set(xticks=[], yticks=[])
-
-
-def save_grey(figure, path):
-    """Save a figure without colours as 8-bit grey: noise does not compress, and RGBA is 4 times the bytes."""
-    figure.set_dpi(100)
-    figure.canvas.draw()
-    write_png(path, cv2.cvtColor(np.asarray(figure.canvas.buffer_rgba()), cv2.COLOR_RGBA2GRAY))
-    plt.close(figure)
 
 
 def samples(named, path):
@@ -99,7 +90,7 @@ def samples(named, path):
         column[0].set_title(title, fontsize=12)
     axes[0, 0].set_ylabel("X: noise image", fontsize=12)
     axes[1, 0].set_ylabel("Y: mask", fontsize=12)
-    save_grey(figure, path)
+    write_grey_figure(figure, path)
 
 
 def compare(mask, prediction):
@@ -111,16 +102,16 @@ def compare(mask, prediction):
     return picture
 
 
-def write(canvas, text, x, y, size=18):
+def put_text(canvas, text, x, y, size=18):
     """Write text on a canvas with its baseline at y; returns the x where it ends."""
     return cv2.putText(canvas, text, (x, y), TEXT, cv2.FontFace("sans"), size, 400)[0][0]
 
 
-def write_legend(canvas, x, y, size=18):
+def put_legend(canvas, x, y, size=18):
     """Write the legend of the three colours on one line with its baseline at y."""
     for colour, meaning in LEGEND:
         cv2.rectangle(canvas, (x, y - size + 4), (x + size - 4, y), colour, cv2.FILLED)
-        x = write(canvas, meaning, x + size + 2, y, size) + size
+        x = put_text(canvas, meaning, x + size + 2, y, size) + size
 
 
 def test_picture(image, mask, prediction, title, path):
@@ -135,12 +126,12 @@ def test_picture(image, mask, prediction, title, path):
     height, width = panels[0].shape[:2]
     column = max(width, 420)  # room for the legend under narrow images
     canvas = np.full((height + 120, 2 * column + 3 * MARGIN, 3), CANVAS, "uint8")
-    write(canvas, title, MARGIN, 30, 22)
+    put_text(canvas, title, MARGIN, 30, 22)
     for number, (panel, caption) in enumerate(zip(panels, ("noise image", "ground truth and prediction"), strict=True)):
         x = MARGIN + number * (column + MARGIN)
-        write(canvas, caption, x, 62)
+        put_text(canvas, caption, x, 62)
         canvas[72 : 72 + height, x : x + width] = panel
-    write_legend(canvas, MARGIN, height + 102)
+    put_legend(canvas, MARGIN, height + 102)
     write_png(path, canvas)
 
 
@@ -159,12 +150,12 @@ def overview(masks, predictions, scores, title, path):
     pitch = TILE + 12, height + 32
     columns = max(min(len(order), OVERVIEW_COLUMNS), 7)  # the legend needs the room of 7 tiles
     canvas = np.full((100 + rows * pitch[1], columns * pitch[0] + 2 * MARGIN - 12, 3), CANVAS, "uint8")
-    write(canvas, title, MARGIN, 34, 22)
-    write_legend(canvas, MARGIN, 68)
+    put_text(canvas, title, MARGIN, 34, 22)
+    put_legend(canvas, MARGIN, 68)
     for place, index in enumerate(order):
         row, column = divmod(place, OVERVIEW_COLUMNS)
         x, y = MARGIN + column * pitch[0], 90 + row * pitch[1]
         tile = cv2.resize(compare(masks[index], predictions[index]), (width, height), interpolation=cv2.INTER_AREA)
         canvas[y : y + height, x : x + width] = tile
-        write(canvas, f"{index + 1}: IoU {scores[index]:.3f}", x, y + height + 18, 15)
+        put_text(canvas, f"{index + 1}: IoU {scores[index]:.3f}", x, y + height + 18, 15)
     write_png(path, canvas)

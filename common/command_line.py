@@ -1,0 +1,51 @@
+"""Flags made from settings."""
+
+import argparse
+import dataclasses
+
+from common.errors import script_name
+from common.settings import RECIPES, Settings, as_flag
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence on stderr, without the usage block, and exit status 2."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; --help lists every flag\n")
+
+
+def fields_of(*wanted):
+    """The fields of `Settings` in these groups, or of these names."""
+    return [field for field in dataclasses.fields(Settings)
+            if field.metadata["group"] in wanted or field.name in wanted]
+
+
+def parse(description, fields, *, words=None, from_training=False):
+    """The command line as a dict: the value of each setting whose flag was given, or that --recipe stands for.
+
+    fields: dataclass fields made by `settings.setting`; with the settings of a training there is --recipe too.
+
+    words: (name, help) of what may stand there without a flag; the dict holds them as a tuple.
+
+    from_training: the script reads what is not given from output/settings.json; --help then says so.
+    """
+    parser = Parser(prog=script_name(), description=description, allow_abbrev=False,
+                    argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if any(field.name == "steps" for field in fields):
+        parser.add_argument("--recipe", choices=RECIPES, default="default", help="'2017' is the whole published "
+                            "experiment, one flag for many; flags beside it override it (default: default)")
+    for field in fields:
+        metadata, value, pair = field.metadata, field.default, isinstance(field.default, tuple)
+        inherited = from_training and (metadata["group"] == "data" or field.name == "seed")
+        default = "as trained" if inherited else as_flag(field.name, value).partition(" ")[2] or "off"
+        if isinstance(value, bool):
+            how = dict(action=argparse.BooleanOptionalAction)
+        else:
+            how = dict(type=type(value[0] if pair else value), nargs=2 if pair else None, choices=metadata["choices"],
+                       metavar=metadata["metavar"] or (None if metadata["choices"] else field.name.upper()))
+        parser.add_argument(as_flag(field.name, "").strip(), help=f"{metadata['help']} (default: {default})", **how)
+    if words:
+        parser.add_argument(words[0], nargs="*", default=[], help=words[1])
+    given = vars(parser.parse_intermixed_args())
+    given = {**RECIPES[given.pop("recipe", "default")], **given}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

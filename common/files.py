@@ -1,0 +1,134 @@
+"""Images, tables and other files: each format is read and written here, and a write that fails names its file."""
+
+import contextlib
+import csv
+import io
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from common.errors import UserError
+
+
+@contextlib.contextmanager
+def writing(path):
+    """While this lasts, a write that fails is a `UserError` with the name of the file `path`."""
+    try:
+        yield
+    except OSError as error:  # Keras' h5py knows no strerror
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise UserError(f"{path} could not be written ({reason}); make room for it, or name another folder") from None
+
+
+def write_bytes(path, content):
+    """Write bytes to a file, whose folder is made if it is missing. Raises `UserError` if it cannot be."""
+    with writing(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(content)
+
+
+def check_folder(path, flag):
+    """Raise `UserError` unless `path` is a folder that can be written to, or can be made. Leaves nothing behind.
+
+    The only sure test is to do it: folders that are missing are made, and taken away again.
+    """
+    path, made = Path(path).absolute(), []
+    try:
+        for place in (*reversed(path.parents), path):
+            if not os.path.lexists(place):
+                place.mkdir()
+                made.append(place)
+        os.listdir(path)  # names the file that is there in its place
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(f"{flag} {path} cannot be a folder to write to ({error.strerror}: {error.filename}); "
+                        f"give another {flag}") from None
+    finally:
+        for place in reversed(made):
+            place.rmdir()
+
+
+def write_png(path, image):
+    """Write an image, grey or BGR, 0..255, (height, width[, channels]). Raises `UserError` if it cannot be written."""
+    # Compression 1 and no filter, for noise cannot be predicted from its neighbours: a test picture is written in a
+    # third of the time of OpenCV's own choice of filter, and no larger; an overview is a third larger.
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+    _, content = cv2.imencode(".png", image.astype("uint8"), options)
+    write_bytes(path, content.tobytes())
+
+
+def read_grey(path):
+    """An image of any format that OpenCV reads, as grey values, uint8 (height, width). Colour is turned into grey.
+
+    Raises `UserError` if it cannot be read.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise UserError(f"{path} is not an image that OpenCV can read; replace or remove it")
+    return image
+
+
+def numbered(folder, name):
+    """{number: path} of the files NAME_number.png in a folder, in numeric order: 2 before 10."""
+    matches = [(re.fullmatch(rf"{name}_(\d+)\.png", path.name), path) for path in Path(folder).glob("*.png")]
+    return dict(sorted((int(match[1]), path) for match, path in matches if match))
+
+
+def clear_numbered(folder, name):
+    """Remove the files NAME_number.png from a folder: those of a larger set would be taken for part of the next."""
+    for path in numbered(folder, name).values():
+        with writing(path):
+            path.unlink()
+
+
+def write_table(rows, path):
+    """Write a list of dicts as CSV, with every column that one of them has. Put in place at once, so nothing is lost.
+
+    Raises `UserError` if it cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    unfinished = Path(path).with_suffix(".unfinished")
+    write_bytes(unfinished, text.getvalue().encode())
+    with writing(path):
+        os.replace(unfinished, path)
+
+
+def read_table(path):
+    """The rows of a CSV as dicts of text. Raises OSError if there is no such file."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_figure(figure, path, colours=None):
+    """Write a Matplotlib figure as PNG, in so many colours if given, and forget it.
+
+    256 colours are a third of the bytes. Raises `UserError` if it cannot be written.
+    """
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    plt.close(figure)
+    if colours:
+        few = Image.open(content).convert("RGB").quantize(colours)
+        content = io.BytesIO()
+        few.save(content, "png", optimize=True)
+    write_bytes(path, content.getvalue())
+
+
+def write_grey_figure(figure, path):
+    """Write a figure without colours as 8-bit grey: noise does not compress, and RGBA is 4 times the bytes."""
+    import matplotlib.pyplot as plt
+
+    figure.canvas.draw()
+    write_png(path, cv2.cvtColor(np.asarray(figure.canvas.buffer_rgba()), cv2.COLOR_RGBA2GRAY))
+    plt.close(figure)

@@ -1,0 +1,89 @@
+"""What one sees while a script runs, and what took how long."""
+
+import contextlib
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from common import metrics
+from common.settings import Settings
+
+STARTED = time.perf_counter()
+
+
+class Stopwatch(dict):
+    """Seconds spent on each part of a run, by name; `with watch("steps"): ...` adds to one of them."""
+
+    @contextlib.contextmanager
+    def __call__(self, part):
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self[part] = round(self.get(part, 0) + time.perf_counter() - started, 6)
+
+
+class Screen:
+    """In a terminal a bar that counts to `total`, with words after it; lines above it, which in a file stand alone."""
+
+    def __init__(self, name, total, done=0):
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.terminal, self.total, self.done = sys.stdout.isatty(), total, done
+        # refreshed by hand: a thread of its own would compete with the training
+        self.bar = Progress(TextColumn(f"{name} {{task.completed}}/{{task.total}}"), BarColumn(16), TimeElapsedColumn(),
+                            TimeRemainingColumn(), TextColumn("{task.description}"), auto_refresh=False,
+                            disable=not self.terminal, speed_estimate_period=24 * 3600)
+        self.task = self.bar.add_task("", total=total, completed=done)
+
+    def __enter__(self):
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_):
+        self.bar.stop()
+
+    def show(self, done, words=""):
+        """Move the bar, with these words after it."""
+        self.done = done
+        self.bar.update(self.task, completed=done, description=words, refresh=True)
+
+    def line(self, text, stream=None):
+        """Print a line above the bar, in a file to `stream`, else to stdout."""
+        if self.terminal:
+            self.bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        else:
+            print(text, file=stream or sys.stdout, flush=True)
+
+    def training(self, step, row):
+        """Show a step of a training and the latest row of its history, which in a file is a line when it is new."""
+        scores = (f"loss {row['loss']:.4f}  IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f} "
+                  f"({row['val_images']})")
+        self.show(step, scores)
+        if not self.terminal and row["step"] == step:
+            self.line(f"step {step:>5}  {row['seconds']:7.1f} s  {scores}")
+
+
+def closing_words(run, settings, record):
+    """The last lines of a `train.Run`: what was trained where, how well it does, and what to run next, as a list."""
+    last, val_iou = run.history[-1], metrics.iou(run.validation[1], metrics.predicted(run.probabilities))
+    name = "U-Net" if settings.network == "unet" else f"Network '{settings.network}'"
+    lines = [
+        f"{name} with {run.network.count_params():,} parameters, {settings.samples} training "
+        f"image{'s' if settings.samples > 1 else ''}, {settings.steps} steps",
+        f"device          {record['device']}: training {last['seconds']:.0f} s, "
+        f"{time.perf_counter() - STARTED:.0f} s in all",
+        f"train IoU       {last['train_iou']:.3f}",
+        f"validation IoU  {last['val_iou_mean']:.3f} mean, {last['val_iou_min']:.3f} worst "
+        f"({Path(settings.output, 'val', f'X_{val_iou.argmin() + 1}.png')}) of {len(val_iou)} images it never saw",
+    ]
+    complaint = metrics.complaint(run.validation[1], run.probabilities)
+    # the interpreter of a virtual environment that may not be activated, if it lies here
+    python = Path(sys.executable)
+    python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else "python"
+    next_command = f"{python} test.py"
+    if settings.output != Settings.output:
+        next_command += f" --output {shlex.quote(settings.output)}"
+    return [*lines, *([complaint] if complaint else []),
+            f"look at {Path(settings.output) / 'progress.png'}, then run: {next_command}"]

@@ -1,0 +1,1 @@
+"""Why does it not memorise? `python -m study` lists the questions."""

@@ -1,0 +1,119 @@
+"""One run of the study, and where runs run: in processes on this machine, or on a Ray cluster."""
+
+import contextlib
+import gc
+import os
+import socket
+import time
+import warnings
+from pathlib import Path
+
+import train
+from common import baselines, metrics
+from common.errors import UserError
+from study.results import REACHED, identity
+
+# The last digits of a run depend on its number of threads, so it is the same everywhere. Two runs of two threads on two
+# cores take as long as two of one, or as one after the other with two, and overlap what is not a step.
+THREADS = 2
+ENVIRONMENT = {"TF_NUM_INTRAOP_THREADS": str(THREADS), "OMP_NUM_THREADS": str(THREADS)}
+
+
+def score(settings, measures=()):
+    """Train with these settings, in the same way as train.py: the row of the CSV, all settings and what came out.
+
+    measures: functions of the finished `train.Run` and its settings, which add columns.
+    """
+    from common.backend import keras
+
+    # the network of the last run, which refers to itself, would stay in memory until Python sees a need to look
+    keras.backend.clear_session()
+    gc.collect()
+    started = time.perf_counter()
+    run = train.train(settings)
+    X, Y = run.validation
+    last = run.history[-1]
+    row = {"parameters": run.network.count_params(), "train_loss": last["loss"]}
+    row |= {name: last[name]
+            for name in ("train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean", "training_mask_overlap")}
+    for goal in REACHED:
+        row[f"steps_to_train_iou_{goal}"] = next(
+            (point["step"] for point in run.history if point["train_iou"] >= goal), "")
+    for null, predictions in baselines.nulls(X, *run.train).items():
+        of = metrics.iou(Y, predictions)
+        row |= {f"{null}_iou_mean": of.mean(), f"{null}_iou_min": of.min()}
+    for measure in measures:
+        row |= measure(run, settings)
+    taken = time.perf_counter() - started
+    return {**identity(settings), **row, "train_seconds": last["seconds"], "run_seconds": round(taken, 2)}
+
+
+def attempt(settings, measures):
+    """`score`, or the error as text: a run that fails must not stop the others."""
+    try:
+        return settings, score(settings, measures), None
+    except Exception as error:  # whatever it is, it is reported with the command that repeats it
+        return settings, None, f"{type(error).__name__}: {error}"
+
+
+def on_this_machine(runs, measures, wanted):
+    """Yield the results of `attempt` for a list of settings as they come, from processes on this machine.
+
+    wanted: the options of the study, here `processes`.
+    """
+    import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    os.environ.update(ENVIRONMENT)  # before TensorFlow starts in the processes, which inherit it
+    # each run leaves some 100 MB behind in TensorFlow; joblib replaces a process that has grown, and would warn of it
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+    parallel = joblib.Parallel(n_jobs=wanted.processes, return_as="generator_unordered")
+    waiting = dict.fromkeys(runs)
+    # a process that is killed takes those beside it with it: then one at a time, which needs less memory too
+    for batch in ([*runs], *([settings] for settings in runs)):
+        with contextlib.suppress(TerminatedWorkerError):
+            missing = (settings for settings in batch if settings in waiting)
+            for result in parallel(joblib.delayed(attempt)(settings, measures) for settings in missing):
+                del waiting[result[0]]
+                yield result
+    for settings in waiting:
+        yield settings, None, "its process was killed, as it is where memory is short"
+
+
+def on_ray(runs, measures, wanted):
+    """The same from a Ray cluster, one for each of its cores; the runs of a node that is lost start anew.
+
+    Not by joblib's own Ray backend: that returns nothing before the last run has ended, and does not outlive a node.
+    wanted: the options of the study, here `address`.
+    """
+    if not runs:  # a report needs no cluster
+        return
+    try:
+        import ray
+    except ImportError:
+        raise UserError("--backend ray needs Ray, which is not installed; run pip install ray") from None
+    if wanted.address != "local":  # Ray itself would wait for minutes
+        host, _, port = wanted.address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, ValueError) as error:
+            raise UserError(f"--address {wanted.address} does not answer ({error}); "
+                            "give host and port of a machine where ray start --head has run") from None
+    ray.init(wanted.address, log_to_driver=False, logging_level="error", runtime_env={
+        "working_dir": str(Path(__file__).parent.parent), "excludes": ["/venv", "/output", "/vis", "/docs", ".git"],
+        "env_vars": ENVIRONMENT})
+    try:
+        remote = ray.remote(num_cpus=1, max_retries=3)(attempt)
+        waiting = {remote.remote(settings, measures): settings for settings in runs}
+        while waiting:
+            (done,), _ = ray.wait(list(waiting))
+            settings = waiting.pop(done)
+            try:
+                yield ray.get(done)
+            except ray.exceptions.RayError as error:
+                yield settings, None, f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    finally:
+        ray.shutdown()
+
+
+BACKENDS = {"loky": on_this_machine, "ray": on_ray}

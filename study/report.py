@@ -1,0 +1,94 @@
+"""The report of a study: for each question its figures, its key numbers, and a table of means with intervals."""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.files import write_bytes
+from common.settings import training_flags
+from study.questions import QUESTIONS
+from study.results import NULLS, Results, read_rows, with_interval
+
+INTRODUCTION = """\
+Written by `python -m study`. n counts training seeds, each another image and other initial weights; ± is the standard
+deviation over seeds; brackets are 95% intervals of the mean (bootstrap, bias-corrected and accelerated, from ten seeds
+on), each by itself, not corrected for their number; differences are paired by seed. The command of a variant, with a
+seed for N, repeats a row of its CSV; the last digits depend on the machine and on the number of threads, 2 in all rows
+(set TF_NUM_INTRAOP_THREADS=2 where there are more or fewer cores). "training, s" is the median time of the steps with
+their tracing, without scoring, while several runs share the machine. What it all says: [answer.md](../answer.md)."""
+
+
+def with_deviation(values):
+    """'0.967 ± 0.004 [0.965, 0.969]': mean of values, (n,), their standard deviation, its interval; of one itself."""
+    mean, _, interval = with_interval(values).partition(" ")
+    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.3f} {interval}".strip()
+
+
+def spread(values):
+    """'0.957, 0.967, 0.976': least, median and most."""
+    return f"{min(values):.3f}, {np.median(values):.3f}, {max(values):.3f}"
+
+
+def score_table(results):
+    """Markdown: a line for each variant that has rows, and one for each null on the same images, by fill.
+
+    'against' is the paired difference to the reference of the same fill.
+    """
+    reference = results.question.reference
+    against = f"against {reference}" if reference else ""
+    lines = [f"| | n | train IoU | IoU on unseen images | {against} | 0.9 or more | worst, median, best run | "
+             "worst image | training, s | command |", f"|{'---|' * 10}"]
+    for fill, variants in results.fills.items():
+        beside = f"{reference}, {fill}"
+        for variant in variants:
+            difference = "" if variant == beside or beside not in variants else with_interval(
+                results.differences(variant, beside), "+.4f")
+            command = " ".join(["python train.py --seed N", *training_flags(results.settings(variant))])
+            train, unseen, lowest, seconds = (results.values(variant, name) for name in (
+                "train_iou", "val_iou_mean", "val_iou_min", "train_seconds"))
+            cells = [variant, len(unseen), with_deviation(train), with_deviation(unseen), difference,
+                     (unseen >= 0.9).sum(), spread(unseen), f"{min(lowest):.3f}", f"{np.median(seconds):.0f}",
+                     f"`{command}`"]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+        # the images of a seed are the same for all variants, the sample that two of the nulls learn from may not be
+        of = beside if beside in variants else variants[0]
+        for null, title in NULLS.items():
+            means, worst = (results.values(of, f"{null}_iou_{which}") for which in ("mean", "min"))
+            if len(means := means[np.isfinite(means)]):  # older rows do not hold every null
+                lines.append(f"| {title}, {fill} | {len(means)} | | {with_deviation(means)} | | | {spread(means)} | "
+                             f"{np.nanmin(worst):.3f} | | no network |")
+    return lines
+
+
+def key_numbers(results):
+    """Markdown: a table of the numbers that the question shows, with a line for each, or for each variant."""
+    table = [["", *results.variants], *([f"**{label}**", *(number(results, variant) for variant in results.variants)]
+                                        for label, number in results.question.shows.items())]
+    first, *rest = zip(*table, strict=True) if len(table) < len(table[0]) else table
+    return [f"| {' | '.join(cells)} |" for cells in (first, ["---"] * len(first), *rest)] if len(table) > 1 else []
+
+
+def section(name, folder):
+    """The lines of one question, with its figures drawn; none if it has no rows."""
+    question = QUESTIONS[name]
+    results = Results(question, read_rows(folder / f"{name}.csv"))
+    if not results.variants:
+        return []
+    pictures = []
+    for file, draw in question.draws.items():
+        draw(results, folder / file)
+        pictures += ["", f"![{question.asks}]({file})"]
+    return [f"## {name}: {question.asks}", *pictures, "", *key_numbers(results), "", *score_table(results), ""]
+
+
+def write_report(folder):
+    """Write report.md and the figures of every question that has a CSV in `folder`.
+
+    Raises `UserError` for a CSV that is not from a study, and if a file cannot be written.
+    """
+    folder = Path(folder)
+    lines = ["# The study", "", INTRODUCTION, ""]
+    for name in QUESTIONS:
+        if (folder / f"{name}.csv").exists():
+            lines += section(name, folder)
+    write_bytes(folder / "report.md", ("\n".join(lines) + "\n").encode())

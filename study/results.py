@@ -1,0 +1,125 @@
+"""The rows of a question, one run each with all its settings in one CSV, and what they say together."""
+
+import os
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from filelock import FileLock
+
+from common.errors import UserError
+from common.files import read_table, write_table, writing
+from common.settings import Settings, training_names
+
+ENOUGH = 10  # seeds: no interval from fewer
+NULLS = {"training_mask": "the training mask", "blur_otsu": "blur + Otsu",
+         "histogram": "the histogram of the training image"}  # baselines.nulls, and how they are called in words
+REACHED = (0.95, 0.99)  # IoU on the training data: a row says after how many steps it was first seen
+# What every row holds beyond its settings; a question may add columns. train_seconds are those of the steps with their
+# tracing, run_seconds those of the whole run with its scoring; both while several runs share the machine.
+SCORES = (
+    "parameters", "train_loss", "train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean", "training_mask_overlap",
+    *(f"steps_to_train_iou_{goal}" for goal in REACHED),
+    *(f"{null}_iou_{which}" for null in NULLS for which in ("mean", "min")),
+    "train_seconds", "run_seconds",
+)
+# Settings that are no more, as rows of before hold them where they were off; other rows cannot be run again.
+GONE = {"input_noise": "0.0", "dropout": "0.0", "weight_decay": "0.0", "averaging": "0.0"}
+
+
+def identity(settings):
+    """The settings that a row is known by, as the CSV holds them: {name: text}."""
+    return {name: str(getattr(settings, name)) for name in training_names() if name != "output"}
+
+
+def known_by(row):
+    """The same of a row, in a form that can be looked up."""
+    return tuple(row[name] for name in identity(Settings()))
+
+
+def read_rows(path):
+    """The rows of a CSV of earlier runs, as dicts of text; none if there is no such file.
+
+    A setting that an older row does not hold yet had no other value than today's default. Raises `UserError` for
+    another kind of file.
+    """
+    if not path.exists():
+        return []
+    rows = read_table(path)
+    if not all({"variant", "seed", "val_iou_mean"} <= row.keys() for row in rows) or not rows:
+        raise UserError(f"{path} is not from the study; move it away, and the runs start anew")
+    return [{**identity(Settings()), **row} for row in rows
+            if all(row.get(name, off) == off for name, off in GONE.items())]
+
+
+def add_row(row, path):
+    """Add a row to the CSV at `path`, unless it holds that run; another study may be adding to it just then."""
+    with writing(path):
+        os.makedirs(path.parent, exist_ok=True)
+        with FileLock(path.with_name(".lock")):
+            rows = read_rows(path)
+            if known_by(row) not in map(known_by, rows):
+                write_table([*rows, row], path)
+
+
+@lru_cache(maxsize=10_000)
+def bootstrap(values):
+    """The 95% interval of the mean of a tuple of values, by the bootstrap (Efron 1987: bias-corrected, accelerated).
+
+    It does not leave the range of the values, unlike one by Student's t, and is the same each time.
+    """
+    from scipy.stats import bootstrap
+
+    if min(values) == max(values):
+        return values[0], values[0]
+    interval = bootstrap((values,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+    if not np.isfinite(interval).all():  # where the resampled means all lie on one side of the mean
+        interval = bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def with_interval(values, form=".3f"):
+    """'0.967 [0.965, 0.969]': the mean of values, (n,), and from ENOUGH that are not all the same its 95% interval."""
+    values = tuple(map(float, values))
+    if len(values) < ENOUGH or min(values) == max(values) or not np.isfinite(values).all():
+        return f"{np.mean(values):{form}}"
+    low, high = bootstrap(values)
+    return f"{np.mean(values):{form}} [{low:{form}}, {high:{form}}]"
+
+
+class Results:
+    """The rows of one question, by variant and training seed.
+
+    A row is recognised by its settings, so rows of variants that have been changed since do not count.
+    """
+
+    def __init__(self, question, rows):
+        self.question = question
+        by_settings = {known_by(row): row for row in rows}
+        seeds = sorted({int(row["seed"]) for row in rows})
+        self.rows = {}
+        for variant in question.varies:
+            keys = {seed: tuple(identity(replace(question.settings(variant), seed=seed)).values()) for seed in seeds}
+            if of := {seed: by_settings[key] for seed, key in keys.items() if key in by_settings}:
+                self.rows[variant] = of
+        self.variants = list(self.rows)
+        self.settings, self.short = question.settings, question.short
+        self.fills = {}
+        for variant in self.variants:
+            self.fills.setdefault(f"{self.settings(variant).fill} fill", []).append(variant)
+
+    def values(self, variant, column="val_iou_mean"):
+        """A column of all seeds of a variant, float64 (n,); nan where a run has no value."""
+        return np.array([float(row.get(column) or "nan") for row in self.rows[variant].values()])
+
+    def stacked(self, variant, columns):
+        """Several columns of all seeds of a variant, float64 (n, columns)."""
+        return np.stack([self.values(variant, column) for column in columns], axis=1)
+
+    def differences(self, variant, other):
+        """IoU on unseen images of a variant minus that of another, of the seeds that both have, float64 (n,)."""
+        seeds = [seed for seed in self.rows[variant] if seed in self.rows[other]]
+        return np.array([float(self.rows[variant][seed]["val_iou_mean"]) - float(self.rows[other][seed]["val_iou_mean"])
+                         for seed in seeds])
+
+
