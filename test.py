@@ -1,8 +1,7 @@
 """Segment fresh images with the trained network, score them, and draw them into vis/.
 
-The images are drawn like the training image, from a random stream that training and validation
-never used. Data flags change them: test a network that knows one circle on rectangles, or on
-512x512 canvases.
+The images are drawn like the training image, from a random stream that training and validation never used. Data
+flags change them: test a network that knows one circle on rectangles, or on 512x512 canvases.
 """
 
 import dataclasses
@@ -73,8 +72,9 @@ def main():
     draw(X, Y, predictions, scores, settings.vis)
 
     height, width = settings.size
+    extent = "side" if settings.shape == "rectangle" and settings.side != (0, 0) else "radius"
     print(f"{settings.images} fresh images of {height} x {width}: {settings.shape}, {settings.fill} fill, "
-          f"radius {settings.radius[0]} to {settings.radius[1]}")
+          "{} {} to {}".format(extent, *getattr(settings, extent)))
     print("\n".join(score_lines(scores)))
     if complaint := metrics.complaint(Y, probabilities):
         print(complaint)

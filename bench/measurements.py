@@ -94,13 +94,10 @@ def large_image(settings, repeat):
 
 
 def peak_memory(of, children=False):
-    """The most memory that this process, or one that it has waited for, ever held; nothing where there is no such call.
-
-    The processes' own memory, on a GPU without the card's.
-    """
+    """The most memory (a GPU's aside) that this process, or one it has waited for, ever held; nothing on Windows."""
     try:
         import resource
-    except ImportError:  # Windows
+    except ImportError:
         return {}
     peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
     return {(f"{of}, peak memory", "GB"): peak * (1 if sys.platform == "darwin" else 1024) / 1e9}
@@ -156,10 +153,7 @@ def race(settings, name):
 
 
 def races(settings, repeat, cap=RECIPES["2017"]["steps"]):
-    """How soon this recipe is there, and that of 2017 on the same images.
-
-    cap: steps after which that is given up; its rate is constant, so this changes no step before.
-    """
+    """How soon this recipe is there, and that of 2017 on the same images, given up after `cap` steps."""
     same = {field.name: getattr(settings, field.name) for field in fields_of("data", "width", "precision")}
     old = {**RECIPES["2017"], **same, "steps": min(cap, RECIPES["2017"]["steps"]), "seed": repeat}
     return {**race(dataclasses.replace(settings, seed=repeat), "this recipe"), **race(Settings(**old), "2017 recipe")}

@@ -108,10 +108,7 @@ def read_table(path):
 
 
 def write_figure(figure, path, colours=None):
-    """Write a Matplotlib figure as PNG, in so many colours if given, and forget it.
-
-    256 colours are a third of the bytes. Raises `UserError` if it cannot be written.
-    """
+    """Write a Matplotlib figure as PNG and forget it; in 256 colours it is a third of the bytes."""
     import matplotlib.pyplot as plt
     from PIL import Image
 

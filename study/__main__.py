@@ -71,7 +71,7 @@ def run_question(question, runs, path, wanted):
     finished, others = {known_by(row) for row in read_rows(path)}, taken_over(question, path)
     missing = []
     for settings, variant in runs.items():
-        key = tuple(identity(settings).values())
+        key = known_by(identity(settings))
         if key in others and key not in finished:
             add_row({**identity(settings), **others[key], "variant": variant}, path)
         elif key not in finished:

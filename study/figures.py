@@ -60,11 +60,12 @@ def dots(results, path, title, overlap=False, lowest=0.0):
                 panel.plot(of, np.full(len(of), y - shift), "|", color=colour, ms=8)
             panel.plot(unseen, np.full(len(unseen), y + 0.2), ".", color=BLUE, alpha=0.5)
             interval(panel, y, unseen, BLUE)
-        chance = np.mean([results.values(variant, "training_mask_iou_mean").mean() for variant in variants])
-        if chance > lowest:
-            panel.axvline(chance, color=GREY, ls=":", lw=1.5, zorder=0)
-            panel.annotate("chance", (chance, -0.95), xytext=(3, -3), textcoords="offset points", va="top", color=GREY,
-                           fontsize=9)
+            chance = results.values(variant, "training_mask_iou_mean").mean()
+            panel.plot([chance, chance], [y - (0.95 if variant == variants[0] else 0.5), y + 0.5], color=GREY, ls=":",
+                       lw=1.5, zorder=0)
+            if variant == variants[0] and chance > lowest:
+                panel.annotate("chance", (chance, -0.95), xytext=(3, -3), textcoords="offset points", va="top",
+                               color=GREY, fontsize=9)
         margin = 0.02 * (1 - lowest)
         panel.set(xlim=(lowest - margin, 1 + margin), ylim=(len(names) - 0.4, -0.95), xlabel="IoU",
                   yticks=range(len(names)), yticklabels=names if panel is axes[0] else [])

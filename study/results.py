@@ -33,8 +33,8 @@ def identity(settings):
 
 
 def known_by(row):
-    """The same of a row, in a form that can be looked up."""
-    return tuple(row[name] for name in identity(Settings()))
+    """The same of a row, in a form that can be looked up; what an older row does not hold was at its default."""
+    return tuple(row.get(name) or off for name, off in {**identity(Settings()), **GONE}.items())
 
 
 def read_rows(path):
@@ -48,8 +48,7 @@ def read_rows(path):
     rows = read_table(path)
     if not all({"variant", "seed", "val_iou_mean"} <= row.keys() for row in rows) or not rows:
         raise UserError(f"{path} is not from the study; move it away, and the runs start anew")
-    return [{**identity(Settings()), **row} for row in rows
-            if all(row.get(name, off) == off for name, off in GONE.items())]
+    return [{**identity(Settings()), **row} for row in rows]
 
 
 def add_row(row, path):
@@ -99,7 +98,7 @@ class Results:
         seeds = sorted({int(row["seed"]) for row in rows})
         self.rows = {}
         for variant in question.varies:
-            keys = {seed: tuple(identity(replace(question.settings(variant), seed=seed)).values()) for seed in seeds}
+            keys = {seed: known_by(identity(replace(question.settings(variant), seed=seed))) for seed in seeds}
             if of := {seed: by_settings[key] for seed, key in keys.items() if key in by_settings}:
                 self.rows[variant] = of
         self.variants = list(self.rows)
