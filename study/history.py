@@ -35,8 +35,8 @@ def draw(results, path, title):
             panel.plot(steps, values.T, color=colour, lw=0.5, alpha=0.5)
             panel.plot(steps, values.mean(axis=0), color=colour, lw=2.5, label=label)
         panel.set(xscale="log", xlim=(1, None), ylim=(-0.02, 1.02), xlabel="step (logarithmic)")
-        name = results.short(variant)
-        panel.set_title(name if len(results.fills) == 1 else f"{name},\n{results.settings(variant).fill} fill", fontsize=11)
+        fill = f",\n{results.settings(variant).fill} fill" if len(results.fills) > 1 else ""
+        panel.set_title(results.short(variant) + fill, fontsize=11)
         panel.xaxis.set_major_formatter("{x:g}")
         panel.grid(alpha=0.3)
     axes[0].set_ylabel("IoU")
