@@ -182,7 +182,7 @@ def save(network, path):
     Raises `UserError` if it cannot be written.
     """
     with writing(path):
-        keras.Model(network.inputs, network.outputs, name=network.name).save(path)
+        keras.Model(network.input, network.output, name=network.name).save(path)
 
 
 def load(path):

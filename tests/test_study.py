@@ -16,7 +16,7 @@ from common.settings import Settings, training_flags
 from study import history, other_images, processes
 from study.__main__ import Options, planned, run_question
 from study.questions import QUESTIONS, Question
-from study.results import SCORES, Results, add_row, identity, known_by, read_rows
+from study.results import SCORES, add_row, identity, known_by, read_rows
 
 COMMITTED = Path(__file__).parent.parent / "docs" / "study"
 BRIEF = dict(width=0.04, size=(64, 64), radius=(8, 12), steps=2, validation=2, watch=1)

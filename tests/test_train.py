@@ -58,7 +58,7 @@ def test_augmented_samples_are_moved_first_and_padded_then():
 
 
 @pytest.mark.parametrize("changes", [{}, {"augment": True}, {"supervised_pixels": 300}, {"network": "pixel"}], ids=str)
-def test_sizes_that_32_does_not_divide_are_trained_and_predicted_as_they_are(changes):
+def test_sizes_that_32_does_not_divide_are_trained_and_predicted_as_they_are(changes, eager):
     run = train.train(Settings(**{**SMALL, **ODD, "steps": 4, **changes}))
     assert run.history[-1]["loss"] < run.history[0]["loss"]
     assert run.train[0].shape == (1, 50, 70, 1)
@@ -197,7 +197,7 @@ def test_it_is_scored_from_the_first_to_the_last_step_and_shown_where_it_is_scor
     assert {0, settings.steps} <= train.moment_steps(settings) <= set(steps)
 
 
-def test_the_report_is_told_of_every_step_and_scores_are_of_the_weights_of_that_step():
+def test_the_report_is_told_of_every_step_and_scores_are_of_the_weights_of_that_step(eager):
     told = []
     run = train.train(Settings(**{**SMALL, "steps": 3, "evaluations": 1}),
                       lambda step, row: told.append((step, row["step"])))
