@@ -48,7 +48,7 @@ def read_rows(path):
     rows = read_table(path)
     if not all({"variant", "seed", "val_iou_mean"} <= row.keys() for row in rows) or not rows:
         raise UserError(f"{path} is not from the study; move it away, and the runs start anew")
-    return [{**identity(Settings()), **row} for row in rows]
+    return [row | {**identity(Settings()), **row} for row in rows]  # the order of the columns stays
 
 
 def add_row(row, path):
