@@ -35,7 +35,8 @@ class Settings:
 
     # One seed gives everything: training image, validation images, test images, initial weights.
     seed: int = setting(0, "run", "all random draws follow from this number", least=0, most=2**32 - 1)
-    output: str = setting("output", "run", "folder of the trained network and its records", metavar="FOLDER")
+    output: str = setting(
+        "output", "run", "folder for what is left: network, records, study/, bench.csv", metavar="FOLDER")
 
     # The images, as in the 2017 experiment.
     size: tuple[int, int] = setting(
@@ -114,7 +115,7 @@ class Settings:
     watch: int = setting(
         3, "training", "validation images scored along the way; all are at the end", metavar="N", least=1)
 
-    vis: str = setting("vis", "test", "folder for the pictures and metrics.csv", metavar="FOLDER")
+    vis: str = setting("vis", "test", "folder for what test.py and data.py draw", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
 
     def __post_init__(self):

@@ -45,7 +45,7 @@ def planned(question, wanted):
     Raises `UserError` if there is no variant like `wanted.only`.
     """
     names = [name for name in question.varies if wanted.only in name or wanted.only == "all"]
-    names = [wanted.only] if wanted.only in names else names
+    names = [name for name in names if wanted.only in (name, question.short(name))] or names
     if not names:
         raise UserError(f"--only {wanted.only} is part of no variant; choose from: {'; '.join(question.varies)}")
     seeds = {name: wanted.seeds or question.seeds_of(name) for name in names}

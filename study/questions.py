@@ -161,7 +161,7 @@ QUESTIONS = {
                       "no skips": {**LONGER, "network": "unet-without-skips"}}),
         measures=(history.measure,),
         draws={"later.png": partial(
-            history.draw, title="A slow learning rate leads to memory, and more steps do not help")},
+            history.draw, title="At a slow rate it fits its image and not the others")},
         shows={"train IoU": numbers.mean("train_iou"), **STEPS, **history.NUMBERS, **TEMPLATE}),
     "results": Question(
         asks="How well does one image teach the next hundred, by which recipe?",

@@ -15,7 +15,7 @@ deviation over seeds; brackets are 95% intervals of the mean (bootstrap, bias-co
 on), each by itself, not corrected for their number; differences are paired by seed. The command of a variant, with a
 seed for N, repeats a row of its CSV; the last digits depend on the machine and on the number of threads, 2 in all rows
 (set TF_NUM_INTRAOP_THREADS=2 where there are more or fewer cores). "training, s" is the median time of the steps with
-their tracing, without scoring, while several runs share the machine. What it all says: [answer.md](../answer.md)."""
+their tracing, without scoring, while several runs share the machine. What it all says: docs/answer.md."""
 
 
 def with_deviation(values):
