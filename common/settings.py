@@ -102,7 +102,7 @@ class Settings:
     clip_norm: float = setting(
         0.1, "training", "largest norm of the whole gradient, longer ones are scaled down; 0 is no limit",
         metavar="NORM", least=0, most=1e12)
-    # A small circle is learned better from its share; biases as slow as the kernels then memorise the constant fill.
+    # A small circle is learned better from its share; biases as slow as the kernels then do worse on constant fill.
     output_bias: str = setting(
         "share", "training", "where the output starts: at 0, which is a probability of one half, or at the "
         "foreground's share of the sample", choices=("zero", "share"))
