@@ -56,7 +56,7 @@ def convolution(x, filters, settings, name):
         x = Border(settings.padding, name=f"{name}_border")(x)
     return layers.Conv2D(
         filters, 3, padding="same" if settings.padding == "zero" else "valid", activation="relu",
-        kernel_initializer="he_normal", name=name,
+        kernel_initializer=initializer(settings), name=name,
     )(x)
 
 
@@ -70,8 +70,8 @@ def double_convolution(x, filters, settings, name):
 def build(settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, None)):
     """The network as an uncompiled Keras model: (n, height, width, 1) grey values -> probabilities.
 
-    settings: network, padding, width, precision and output_bias count here, and for the dense network the size of the
-    images.
+    settings: network, padding, width, initial_weights, precision and output_bias count here, and for the dense network
+    the size of the images.
     mean, variance: of the grey values of the training sample; they become the first layer.
     share: of the foreground in the training sample, 0..1, for the bias of the output.
     size: height and width, pixels, rounded up to what `pad` makes of them; only needed to see the sizes within.
@@ -98,6 +98,16 @@ def connect(settings, mean, variance, share, size):
     return keras.Model(inputs, outputs, name=settings.network.replace("-", "_"))
 
 
+def initializer(settings, last=False):
+    """How kernels start: as He et al. 2015 (arXiv 1502.01852), the last ones by Glorot; or in 2017 all as Keras 2.0.4.
+
+    That truncated a normal distribution without making up for the variance which is lost, as Keras does today.
+    """
+    if settings.initial_weights == "he-normal":
+        return "glorot_uniform" if last else "he_normal"
+    return keras.initializers.VarianceScaling(2 * 0.87962566103423978**2, "fan_in", "truncated_normal")
+
+
 def scaled(filters, settings):
     """How many filters a layer has at the settings' width."""
     return max(1, round(filters * settings.width))
@@ -116,38 +126,39 @@ def unet(x, settings, logit):
         if settings.network == "unet":
             x = layers.Concatenate(name=f"up_{level}_concatenate")([x, across.pop()])
         x = double_convolution(x, scaled(filters, settings), settings, f"up_{level}")
-    return output(x, logit)
+    return output(x, settings, logit)
 
 
 def convolutions(x, settings, logit):
     """Twelve convolutions at full size, without pooling: each pixel sees 25 x 25 around it."""
     for number in range(1, 13):
         x = convolution(x, scaled(32, settings), settings, f"convolution_{number}")
-    return output(x, logit)
+    return output(x, settings, logit)
 
 
 def pixel(x, settings, logit):
     """Two 1x1 convolutions: a function of each pixel's own grey value, such as a threshold."""
     for number in (1, 2):
-        x = layers.Conv2D(scaled(64, settings), 1, activation="relu", kernel_initializer="he_normal",
+        x = layers.Conv2D(scaled(64, settings), 1, activation="relu", kernel_initializer=initializer(settings),
                           name=f"convolution_{number}")(x)
-    return output(x, logit)
+    return output(x, settings, logit)
 
 
 def dense(x, settings, logit):
     """Every pixel to 256 units to every pixel: at 160x160 as many parameters as the U-Net, 13.1 million."""
     _, height, width, _ = x.shape
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(scaled(256, settings), activation="relu", kernel_initializer="he_normal", name="hidden")(x)
-    x = layers.Dense(height * width, bias_initializer=keras.initializers.Constant(logit), dtype="float32",
-                     name="output_dense")(x)
+    x = layers.Dense(scaled(256, settings), activation="relu", kernel_initializer=initializer(settings),
+                     name="hidden")(x)
+    x = layers.Dense(height * width, kernel_initializer=initializer(settings, last=True), dtype="float32",
+                     bias_initializer=keras.initializers.Constant(logit), name="output_dense")(x)
     return layers.Reshape((height, width, 1), dtype="float32", name="image")(x)
 
 
-def output(x, logit):
+def output(x, settings, logit):
     """The 1x1 convolution that ends a convolutional network, in logits."""
-    return layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(logit), dtype="float32",
-                         name="output_convolution")(x)
+    return layers.Conv2D(1, 1, kernel_initializer=initializer(settings, last=True), dtype="float32",
+                         bias_initializer=keras.initializers.Constant(logit), name="output_convolution")(x)
 
 
 def initial_logit(settings, share):

@@ -156,7 +156,7 @@ def races(settings, repeat, cap=RECIPES["2017"]["steps"]):
     """How soon this recipe is there, and that of 2017 on the same images, given up after `cap` steps."""
     same = {field.name: getattr(settings, field.name) for field in fields_of("data", "width", "precision")}
     old = {**RECIPES["2017"], **same, "steps": min(cap, RECIPES["2017"]["steps"]), "seed": repeat}
-    return {**race(dataclasses.replace(settings, seed=repeat), "this recipe"), **race(Settings(**old), "2017 recipe")}
+    return {**race(dataclasses.replace(settings, seed=repeat), "this recipe"), **race(Settings(**old), "Dice and SGD")}
 
 
 def machine():

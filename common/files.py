@@ -34,23 +34,17 @@ def write_bytes(path, content):
 def check_folder(path, flag):
     """Raise `UserError` unless `path` is a folder that can be written to, or can be made. Leaves nothing behind.
 
-    The only sure test is to do it: folders that are missing are made, and taken away again.
+    The only sure test is to do it: what is missing is made in a temporary folder, where no other run can be in the way.
     """
-    path, made = Path(path).absolute(), []
+    path = Path(path).absolute()
+    nearest = next(place for place in (path, *path.parents) if os.path.lexists(place))
     try:
-        for place in (*reversed(path.parents), path):
-            if not os.path.lexists(place):
-                place.mkdir()
-                made.append(place)
-        os.listdir(path)  # names the file that is there in its place
-        with tempfile.TemporaryFile(dir=path):
-            pass
+        os.listdir(nearest)  # names the file that is there in its place
+        with tempfile.TemporaryDirectory(dir=nearest) as folder:
+            Path(folder, path.relative_to(nearest)).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{flag} {path} cannot be a folder to write to ({error.strerror}: {error.filename}); "
+        raise UserError(f"{flag} {path} cannot be a folder to write to ({error.strerror}: {nearest}); "
                         f"give another {flag}") from None
-    finally:
-        for place in reversed(made):
-            place.rmdir()
 
 
 def write_png(path, image):

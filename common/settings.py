@@ -17,9 +17,9 @@ SMALLEST_SIDE = 32  # pixels: the network halves an image five times
 # What --recipe stands for, where it differs from the defaults below. docs/2017.md: the experiment as it was published.
 RECIPES = {
     "default": {},
-    "2017": dict(placement="central", side=(15, 39), loss="dice", dice_smoothing=1.0, optimizer="sgd",
-                 learning_rate=0.001, schedule="constant", clip_norm=0.0, output_bias="zero", bias_rate=1.0,
-                 steps=2000),
+    "2017": dict(placement="central", side=(15, 39), initial_weights="2017", loss="dice", dice_smoothing=1.0,
+                 optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0, output_bias="zero",
+                 bias_rate=1.0, steps=2000),
 }
 
 
@@ -78,6 +78,9 @@ class Settings:
     width: float = setting(
         1.0, "training", "factor on the filters of every level; 1 is 13,360,593 parameters", metavar="FACTOR",
         least=1 / 32, most=4)
+    initial_weights: str = setting(
+        "he-normal", "training", "'he-normal', the last layer Glorot-uniform, or '2017': He-normal as Keras 2.0.4 drew "
+        "it, in every layer, kernels 0.88 times as large", choices=("he-normal", "2017"))
     precision: str = setting(
         "float32", "training", "numbers to compute with; the weights stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"))

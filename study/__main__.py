@@ -25,9 +25,6 @@ class Options:
 
     seeds: int = setting(
         0, "study", "training seeds of every variant; 0 is as many as the question has", metavar="N", least=0)
-    first_seed: int = setting(
-        0, "study", "the first of them; that of 'search' is 100, for no reported seed may steer a choice",
-        metavar="SEED", least=0, most=2**31)
     only: str = setting("all", "study", "run only the variant of that name, or all that contain TEXT", metavar="TEXT")
     processes: int = setting(2, "study", "runs at the same time, on this machine", metavar="N", least=1)
     backend: str = setting(
@@ -49,8 +46,7 @@ def planned(question, wanted):
     if not names:
         raise UserError(f"--only {wanted.only} is part of no variant; choose from: {'; '.join(question.varies)}")
     seeds = {name: wanted.seeds or question.seeds_of(name) for name in names}
-    first = wanted.first_seed or question.first_seed
-    return {Settings(**{**question.varies[name], "seed": first + number}): name
+    return {Settings(**{**question.varies[name], "seed": question.first_seed + number}): name
             for number in range(max(seeds.values())) for name in names if number < seeds[name]}
 
 

@@ -57,10 +57,7 @@ def attempt(settings, measures):
 
 
 def on_this_machine(runs, measures, wanted):
-    """Yield the results of `attempt` for a list of settings as they come, from processes on this machine.
-
-    wanted: the options of the study, here `processes`.
-    """
+    """Yield the results of `attempt` for a list of settings as they come, from `wanted.processes` on this machine."""
     import joblib
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -81,10 +78,10 @@ def on_this_machine(runs, measures, wanted):
 
 
 def on_ray(runs, measures, wanted):
-    """The same from a Ray cluster, one for each of its cores; the runs of a node that is lost start anew.
+    """The same from the Ray cluster at `wanted.address`, one for each core; the runs of a lost node start anew.
 
     Not by joblib's own Ray backend: that returns nothing before the last run has ended, and does not outlive a node.
-    wanted: the options of the study, here `address`.
+    Raises `UserError` if Ray is not installed, or the cluster does not answer.
     """
     if not runs:  # a report needs no cluster
         return

@@ -1,8 +1,7 @@
 """Every question of the study, one block each: what it asks, varies and measures, how it is drawn, what it shows.
 
 Every variant is a set of changes to the defaults of common/settings.py, so each of its runs is one
-`python train.py --flag value`. What needs more than a line, a measure with its figure and its numbers, has a file of
-its own beside this one.
+`python train.py --flag value`. A measure with its figure and its numbers has a file of its own beside this one.
 """
 
 from functools import partial
@@ -63,8 +62,9 @@ HALF = {**FEWER, "width": 0.5}  # narrower ones do not all fit their image
 LONGER = {**HALF, "steps": 400, "evaluations": 40, "watch": 10}
 SLOW = {**LONGER, "learning_rate": 1e-4}
 NARROW = {**FEWER, "learning_rate": 0.01, "steps": 200}  # narrow networks do not all fit their image by the default
-# As in 2017, but for what a list of flags left out before there was --recipe 2017: smoothing and central placement.
-PLAIN_DICE = {**RECIPES["2017"], "placement": "anywhere", "side": (0, 0), "dice_smoothing": 0.0}
+# As in 2017, but for what a list of flags left out before there was --recipe 2017: smoothing, placement and weights.
+PLAIN_DICE = {**RECIPES["2017"], "placement": "anywhere", "side": (0, 0), "initial_weights": "he-normal",
+              "dice_smoothing": 0.0}
 
 QUESTIONS = {
     # first, because the others take its runs of this recipe over
@@ -79,10 +79,14 @@ QUESTIONS = {
         shows={**other_images.NUMBERS, **receptive_field.NUMBERS}),
     "2017": Question(
         asks="Is what was said in 2017 true of its own recipe?",
-        varies=noise({"the recipe of 2017": RECIPES["2017"],
-                      "the same, circles anywhere": {**RECIPES["2017"], "placement": "anywhere"}}),
+        varies=noise({
+            f"{name}{weights}": {**RECIPES["2017"], **where, **changes}
+            for weights, changes in (("", {}), (", today's weights", {"initial_weights": "he-normal"}))
+            for name, where in (("the recipe of 2017", {}), ("circles anywhere", {"placement": "anywhere"}))}),
         draws={"2017.png": partial(
             figures.dots, title="The recipe of 2017 fits its image and falls short on others", overlap=True)},
+        seeds={"the recipe of 2017": 0, "circles anywhere": 0, "the recipe of 2017, today's weights": 10,
+               "circles anywhere, today's weights": 10},
         shows={"the training mask as the prediction": numbers.mean("training_mask_iou_mean"),
                "blur + Otsu": numbers.mean("blur_otsu_iou_mean"), **AGAINST, **TEMPLATE}),
     "reliable": Question(

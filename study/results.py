@@ -45,7 +45,10 @@ def read_rows(path):
     """
     if not path.exists():
         return []
-    rows = read_table(path)
+    try:
+        rows = read_table(path)
+    except (OSError, UnicodeDecodeError):
+        rows = []
     if not all({"variant", "seed", "val_iou_mean"} <= row.keys() for row in rows) or not rows:
         raise UserError(f"{path} is not from the study; move it away, and the runs start anew")
     return [row | {**identity(Settings()), **row} for row in rows]  # the order of the columns stays
@@ -65,7 +68,7 @@ def add_row(row, path):
 def bootstrap(values):
     """The 95% interval of the mean of a tuple of values, by the bootstrap (Efron 1987: bias-corrected, accelerated).
 
-    It does not leave the range of the values, unlike one by Student's t, and is the same each time.
+    Unlike one by Student's t it stays in the range of the values; it is the same each time.
     """
     from scipy.stats import bootstrap
 

@@ -37,12 +37,12 @@ def test_benchmark_prints_every_row(tmp_path):
         ("create_data, PNGs written", "images/s"), ("train.py", "s"),
         *((f"of these {part}", "s") for part in (*train.PARTS, "rest: start of Python, exit")),
         ("train.py / its bare steps", ""), ("train.py, peak memory", "GB"), ("test.py", "s"),
-        *((f"IoU 0.95, {name}, seed 0", unit) for name in ("this recipe", "2017 recipe") for unit in ("steps", "s"))]
+        *((f"IoU 0.95, {name}, seed 0", unit) for name in ("this recipe", "Dice and SGD") for unit in ("steps", "s"))]
     floor = named["floor: operations at that rate", "ms"]
     assert named["step / floor", ""] == pytest.approx(named["step", "ms"] / floor, rel=1e-3)
     assert all(value > 0 for value in named.values())
     # three steps of a tiny network do not get there
-    assert named["IoU 0.95, this recipe, seed 0", "steps"] == named["IoU 0.95, 2017 recipe, seed 0", "s"] == np.inf
+    assert named["IoU 0.95, this recipe, seed 0", "steps"] == named["IoU 0.95, Dice and SGD, seed 0", "s"] == np.inf
     assert {row["device"].split(",")[0] for row in rows} == {device()}
     assert {row["n"] for row in rows} == {"1"}
 
@@ -64,7 +64,7 @@ def test_the_recipe_of_2017_races_on_the_same_images_with_its_own_steps_up_to_th
         measurements.races(ours, 3, cap=cap)
         assert raced == {
             "this recipe": Settings(**{**vars(ours), "seed": 3}),
-            "2017 recipe": Settings(**{**RECIPES["2017"], "placement": "anywhere", "side": (0, 0), "size": (64, 64),
+            "Dice and SGD": Settings(**{**RECIPES["2017"], "placement": "anywhere", "side": (0, 0), "size": (64, 64),
                                        "radius": (8, 12), "width": 0.04, "fill": "constant", "seed": 3,
                                        "steps": steps})}
 

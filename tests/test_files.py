@@ -1,5 +1,6 @@
 """Files: what is written is read back, what fails is one sentence that names the file, and no folder is left behind."""
 
+import concurrent.futures
 import sys
 
 import cv2
@@ -97,6 +98,12 @@ def test_a_folder_that_cannot_be_is_refused_and_nothing_is_made(tmp_path):
     files.check_folder(tmp_path / "new" / "folder", "--output")
     files.check_folder(tmp_path, "--output")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_runs_that_start_at_once_below_a_folder_that_is_missing_are_not_in_each_others_way(tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: files.check_folder(tmp_path / "runs" / str(number), "--output"), range(200)))
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a folder")

@@ -41,6 +41,16 @@ def test_the_network_of_2017_has_13360593_parameters():
         32, 32, 64, 64, 128, 128, 256, 256, 512, 512, 512, 512, 256, 256, 128, 128, 64, 64, 32, 32, 16, 16, 1]
 
 
+def test_the_weights_of_2017_are_a_truncated_normal_that_is_not_made_up_for():
+    for initial_weights, ratio in (("he-normal", 1.0), ("2017", 0.8796)):  # the deviation that truncation leaves
+        network = model.build(Settings(initial_weights=initial_weights), 39.5, 533.0)
+        for name in ("down_3_convolution_1", "bottom_convolution_2", "up_5_convolution_1"):
+            kernel = network.get_layer(name).get_weights()[0]
+            assert kernel.std() == pytest.approx(ratio * np.sqrt(2 / np.prod(kernel.shape[:3])), rel=0.01)
+            assert abs(kernel).max() <= 2.3 * np.sqrt(2 / np.prod(kernel.shape[:3]))
+    assert abs(network.get_layer("output_convolution").get_weights()[0]).max() <= 2 * np.sqrt(2 / 16)
+
+
 def test_width_scales_every_level(narrow):
     assert [layer.filters for layer in convolutions(narrow)[::2]] == [4, 8, 16, 32, 64, 64, 32, 16, 8, 4, 2, 1]
 

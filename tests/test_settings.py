@@ -94,9 +94,9 @@ def test_the_recipe_of_2017_is_the_whole_published_experiment(monkeypatch):
     defaults, values = dataclasses.asdict(Settings()), dataclasses.asdict(
         Settings(**parsed(monkeypatch, "--recipe 2017")))
     assert {name: value for name, value in values.items() if value != defaults[name]} == {
-        "placement": "central", "side": (15, 39), "loss": "dice", "dice_smoothing": 1.0, "optimizer": "sgd",
-        "learning_rate": 0.001, "schedule": "constant", "clip_norm": 0.0, "output_bias": "zero", "bias_rate": 1.0,
-        "steps": 2000}
+        "placement": "central", "side": (15, 39), "initial_weights": "2017", "loss": "dice", "dice_smoothing": 1.0,
+        "optimizer": "sgd", "learning_rate": 0.001, "schedule": "constant", "clip_norm": 0.0,
+        "output_bias": "zero", "bias_rate": 1.0, "steps": 2000}
 
 
 def test_flags_beside_a_recipe_override_it_wherever_they_stand(monkeypatch):
@@ -126,7 +126,8 @@ CHANGED = (
          padding="circular", width=1 / 16, precision="mixed_bfloat16", label_smoothing=0.1, warm_up=0.3,
          learning_rate=1e-12, evaluations=5, watch=2),
     dict(augment=True, network="dense", loss="both", dice_smoothing=1e-5, optimizer="sgd", schedule="constant",
-         clip_norm=1.5e10, output_bias="zero", bias_rate=0.1, steps=123456, placement="central"),
+         clip_norm=1.5e10, initial_weights="2017", output_bias="zero", bias_rate=0.1, steps=123456,
+         placement="central"),
 )
 
 
