@@ -99,12 +99,10 @@ def connect(settings, mean, variance, share, size):
 
 
 def initializer(settings, last=False):
-    """How kernels start: as He et al. 2015 (arXiv 1502.01852), the last ones by Glorot; or in 2017 all as Keras 2.0.4.
-
-    That truncated a normal distribution without making up for the variance which is lost, as Keras does today.
-    """
+    """How kernels start: as He et al. 2015 (arXiv 1502.01852), the last ones by Glorot; or all as Keras 2.0.4."""
     if settings.initial_weights == "he-normal":
         return "glorot_uniform" if last else "he_normal"
+    # that truncated a normal distribution without making up for the variance which is lost, as Keras does today
     return keras.initializers.VarianceScaling(2 * 0.87962566103423978**2, "fan_in", "truncated_normal")
 
 

@@ -15,7 +15,7 @@ from common.plots import BLUE, ORANGE
 from study.results import ENOUGH, bootstrap
 
 PINK, GREY = "#CC79A7", "#666666"
-TRAIN, UNSEEN, OVERLAP = "its training image", "images it never saw", "the training mask, found in these"
+TRAIN, UNSEEN, OVERLAP = "its training image", "images it never saw", "the training mask, found there"
 
 
 def panels(count, height):
@@ -46,8 +46,8 @@ def interval(axes, y, values, colour, **kwargs):
 def dots(results, path, title, overlap=False, lowest=0.0):
     """A line for each variant, a panel for each fill: IoU on unseen images of every seed, their mean and interval.
 
-    Chance is what the training mask scores as the prediction. overlap: mark the overlap of the predictions with that
-    mask too. lowest: where the axis begins, for scores that differ in the second digit only.
+    Chance is what the training mask scores. overlap: mark the overlap of the predictions with that mask too.
+    lowest: where the axis begins, for scores that differ in the second digit only.
     """
     names = list(dict.fromkeys(results.short(variant) for variant in results.variants))
     figure, axes = panels(len(results.fills), 0.36 * len(names) + 0.9)

@@ -4,7 +4,7 @@ import numpy as np
 
 import train
 from common.plots import BLUE, ORANGE
-from study.figures import OVERLAP, PINK, TRAIN, UNSEEN, finish, panels
+from study.figures import GREY, OVERLAP, PINK, TRAIN, UNSEEN, finish, panels
 from study.results import with_interval
 
 CURVES = ("train_iou", "val_iou_mean", "training_mask_overlap")
@@ -34,6 +34,9 @@ def draw(results, path, title):
             steps, values = curve(results, variant, name)
             panel.plot(steps, values.T, color=colour, lw=0.5, alpha=0.5)
             panel.plot(steps, values.mean(axis=0), color=colour, lw=2.5, label=label)
+        chance = results.values(variant, "training_mask_iou_mean").mean()  # what the training mask scores
+        panel.axhline(chance, color=GREY, ls=":", lw=1.5)
+        panel.annotate("chance", (1, chance), xytext=(3, 2), textcoords="offset points", color=GREY, fontsize=9)
         panel.set(xscale="log", xlim=(1, None), ylim=(-0.02, 1.02), xlabel="step (logarithmic)")
         fill = f",\n{results.settings(variant).fill} fill" if len(results.fills) > 1 else ""
         panel.set_title(results.short(variant) + fill, fontsize=11)

@@ -160,12 +160,12 @@ QUESTIONS = {
         reference="cross-entropy, adam, 0.001"),
     "later": Question(
         asks="What do more steps change?",
-        varies=noise({"the default rate, kept constant": {**LONG, "steps": 2000, "watch": 10},
-                      "a slow rate": SLOW, "a slow rate, Dice loss": {**SLOW, "loss": "dice"},
-                      "no skips": {**LONGER, "network": "unet-without-skips"}}),
+        varies=noise({"default rate, full width": {**LONG, "steps": 2000, "watch": 10},
+                      "slow rate, half width": SLOW, "slow rate, half width, Dice": {**SLOW, "loss": "dice"},
+                      "no skips, half width": {**LONGER, "network": "unet-without-skips"}}),
         measures=(history.measure,),
         draws={"later.png": partial(
-            history.draw, title="At a slow rate it fits its image and not the others")},
+            history.draw, title="At a slow rate, or without skips, it fits its image only")},
         shows={"train IoU": numbers.mean("train_iou"), **STEPS, **history.NUMBERS, **TEMPLATE}),
     "results": Question(
         asks="How well does one image teach the next hundred, by which recipe?",

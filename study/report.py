@@ -82,10 +82,7 @@ def section(name, folder):
 
 
 def write_report(folder):
-    """Write report.md and the figures of every question that has a CSV in `folder`.
-
-    Raises `UserError` for a CSV that is not from a study, and if a file cannot be written.
-    """
+    """Write report.md and the figures of every question with a CSV in `folder`. Raises `UserError` for a foreign one."""
     folder = Path(folder)
     lines = ["# The study", "", INTRODUCTION, ""]
     for name in QUESTIONS:
