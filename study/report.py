@@ -82,7 +82,7 @@ def section(name, folder):
 
 
 def write_report(folder):
-    """Write report.md and the figures of every question with a CSV in `folder`. Raises `UserError` for a foreign one."""
+    """Write report.md and the figures of each question with a CSV in `folder`; raises `UserError` for a foreign one."""
     folder = Path(folder)
     lines = ["# The study", "", INTRODUCTION, ""]
     for name in QUESTIONS:
