@@ -3,6 +3,7 @@
 It should memorise the image. Watch what it does with images it never saw.
 """
 
+import itertools
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -113,15 +114,13 @@ def samples_in_turn(settings, X, Y):
     from common.backend import keras
 
     arrays = [X, Y] if settings.supervised_pixels == 0 else [X, Y, supervision(settings, Y)]
-    generator = random_stream(settings.seed, "augmentation")
-    if not settings.augment:
-        arrays = [keras.ops.convert_to_tensor(model.pad(array)) for array in arrays]  # now they stay on the device
-    while True:
-        for sample in zip(*arrays, strict=True):
-            if settings.augment:
-                yield tuple(model.pad(array[np.newaxis]) for array in augment(generator, *sample))
-            else:
-                yield tuple(array[np.newaxis] for array in sample)
+    if settings.augment:
+        generator = random_stream(settings.seed, "augmentation")
+        for sample in itertools.cycle(zip(*arrays, strict=True)):
+            yield tuple(model.pad(array[np.newaxis]) for array in augment(generator, *sample))
+    else:  # they stay on the device
+        yield from itertools.cycle([tuple(keras.ops.convert_to_tensor(model.pad(array[np.newaxis])) for array in sample)
+                                    for sample in zip(*arrays, strict=True)])
 
 
 def make_loss(settings):
@@ -157,7 +156,7 @@ def make_optimizer(settings):
         # starts at one warm-up step's worth, not at 0, where the first update would change nothing
         rate = keras.optimizers.schedules.CosineDecay(
             rate / max(1, warm_up), max(1, settings.steps - warm_up), warmup_target=rate, warmup_steps=max(1, warm_up))
-    kind = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[settings.optimizer]
+    kind = adam() if settings.optimizer == "adam" else keras.optimizers.SGD
 
     class FastBiases(kind):
         """The optimiser, with a learning rate of their own for the biases."""
@@ -168,6 +167,17 @@ def make_optimizer(settings):
 
     optimizer = kind if settings.bias_rate == 1 else FastBiases
     return optimizer(rate, global_clipnorm=settings.clip_norm or None)
+
+
+def adam():
+    """The class of Keras' Adam, or on TensorFlow that of a faster one."""
+    from common.backend import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return keras.optimizers.Adam
+    from common.fused_adam import FusedAdam
+
+    return FusedAdam
 
 
 def evaluation_steps(settings):

@@ -156,6 +156,60 @@ def test_gradients_are_clipped_by_their_common_norm():
         assert before - keras.ops.convert_to_numpy(kernels[0]) == pytest.approx(moved, rel=1e-5)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="other backends use Keras' own Adam")
+@pytest.mark.parametrize("changes", [
+    {}, {"xla": True}, {"bias_rate": 1.0}, {"clip_norm": 0.0}, {"scale": 8.0}], ids=str)
+def test_the_fused_adam_agrees_with_that_of_keras(changes, monkeypatch):
+    import tensorflow
+
+    from common.fused_adam import FusedAdam
+
+    xla, scale = changes.get("xla", False), changes.get("scale", 1.0)
+    settings = Settings(steps=20, **{name: value for name, value in changes.items() if name not in ("xla", "scale")})
+    generator = np.random.default_rng(0)
+    shapes = (3, 3, 4, 8), (8,), (3, 3, 8, 1), (1,)
+    # from gradients so small that epsilon counts to such that are clipped
+    gradients = [[tensorflow.constant(scale * generator.standard_normal(shape) * 10.0 ** (step / 2 - 8), "float32")
+                  for shape in shapes] for step in range(20)]
+    after, kinds = [], []
+    for kind in (train.adam(), keras.optimizers.Adam):
+        monkeypatch.setattr(train, "adam", lambda kind=kind: kind)
+        optimizer = train.make_optimizer(settings)
+        kinds.append(isinstance(optimizer, FusedAdam))
+        if scale != 1:  # as with --precision mixed_float16
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
+        variables = [keras.Variable(np.ones(shape, "float32")) for shape in shapes]
+        optimizer.build(variables)
+        update = tensorflow.function(lambda optimizer, *of: optimizer.apply(of), jit_compile=xla)
+        for of in gradients:
+            update(optimizer, *of)
+        after.append([keras.ops.convert_to_numpy(variable) for variable in variables])
+    assert kinds == [True, False]
+    for ours, theirs in zip(*after, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+        assert np.abs(theirs - 1).mean() > 1e-3  # it has moved
+
+
+def test_a_step_and_a_prediction_can_be_compiled_as_keras_does_on_a_gpu():
+    if keras.backend.backend() == "torch":
+        pytest.skip("jit_compile is another compiler there")
+    settings = Settings(**SMALL, schedule="constant")
+    X, Y = create_data(1, settings)
+    results = []
+    for compiled in (False, True):
+        network = train.compiled(settings, X, Y)
+        network.compile(network.optimizer, network.loss, jit_compile=compiled)
+        samples = train.samples_in_turn(settings, X, Y)
+        losses = [network.train_on_batch(*next(samples)) for _ in range(4)]
+        results.append((np.array(losses), model.predict(network, X)))
+        assert network.jit_compile == compiled
+    for plain, other in zip(*results, strict=True):
+        assert other == pytest.approx(plain, abs=1e-4)
+    losses, probabilities = results[0]
+    assert losses[3] < losses[0]
+    assert probabilities.max() - probabilities.min() > 0.01
+
+
 def test_half_floats_on_a_cpu_are_refused():
     if device() != "CPU":
         pytest.skip("a GPU is there")
