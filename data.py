@@ -86,7 +86,7 @@ def relabel(Y, settings):
     """The masks to train on, as --labels says, instead of the true ones Y: the same shape, float32 in {0, 1}.
 
     'moved' is the mask of another shape, drawn like the true one until the two do not overlap; 'random' has as many
-    foreground pixels, anywhere. Raises `UserError` if there is no room for a second shape.
+    foreground pixels, anywhere. Raises `UserError` as `draw_elsewhere` does.
     """
     if settings.labels == "true":
         return Y
@@ -98,7 +98,10 @@ def relabel(Y, settings):
 
 
 def draw_elsewhere(generator, mask, settings):
-    """The mask of a shape that does not overlap with `mask`, both bool (height, width)."""
+    """The mask of a shape that does not overlap with `mask`, both bool (height, width).
+
+    Raises `UserError` if there is no room for one.
+    """
     for _ in range(1000):
         other = draw_mask(generator, settings)
         if not (mask & other).any():

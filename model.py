@@ -21,7 +21,8 @@ DOWN = (32, 64, 128, 256, 512)  # filters of each level at width 1, before each 
 BOTTOM = 512
 UP = (256, 128, 64, 32, 16)
 FACTOR = 2 ** len(DOWN)  # the pooling halves an image five times, so sides must be multiples of 32
-BATCH_PIXELS = 128 * 1024  # pixels predicted at once: 5 images of 160x160; more are not faster, only larger
+# Images predicted at once and their pixels, at most. A training scores four along the way; more are hardly faster.
+BATCH, BATCH_PIXELS = 4, 4 * 160 * 160
 
 
 @keras.saving.register_keras_serializable("one_image")
@@ -178,11 +179,13 @@ def pad(images):
 
 def predict(network, X):
     """Probabilities, float32 (n, height, width, 1), of images X, grey values of the same shape, of any size."""
-    batches = -(-X.size // BATCH_PIXELS)
-    # Keras' predict sets up a data pipeline first, which takes longer than to segment an image. Batches of at
-    # most two sizes, because some backends compile the network for each.
-    P = [network.predict_on_batch(batch) for batch in np.array_split(pad(X), min(batches, len(X)))]
-    return np.concatenate(P)[:, : X.shape[1], : X.shape[2]]
+    images = pad(X)
+    batch = min(BATCH, max(1, BATCH_PIXELS // images[0].size))
+    # The network is traced or compiled for each size of a batch, so they are all of one: images fill up the last.
+    places = np.arange(-(-len(X) // batch) * batch).reshape(-1, batch) % len(X)
+    # Keras' predict sets up a data pipeline first, which takes longer than to segment an image.
+    P = np.concatenate([network.predict_on_batch(images[place]) for place in places])
+    return P[: len(X), : X.shape[1], : X.shape[2]]
 
 
 def save(network, path):

@@ -5,18 +5,20 @@ flags change them: test a network that knows one circle on rectangles, or on 512
 """
 
 import dataclasses
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from common import baselines, metrics
+from common import baselines, metrics, pictures
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, clear_numbered, write_table
 from common.settings import Settings, read_settings
 from data import create_data
 
-# Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
+# Keras starts slowly and is imported where it is used: --help and mistakes do not need it.
 
 
 def draw(X, Y, predictions, scores, folder):
@@ -25,16 +27,15 @@ def draw(X, Y, predictions, scores, folder):
     scores: {'network': {'iou': (n,), 'dice': (n,)}, ...}, first the method whose predictions are drawn.
     Raises `UserError` if a file cannot be written.
     """
-    from common import plots
-
     clear_numbered(folder, "test")
     drawn = next(iter(scores.values()))
-    for number, (image, mask, prediction, iou, dice) in enumerate(
-            zip(X, Y, predictions, drawn["iou"], drawn["dice"], strict=True), start=1):
-        title = f"test {number}:  IoU {iou:.3f},  Dice {dice:.3f}"
-        plots.test_picture(image, mask, prediction, title, Path(folder, f"test_{number}.png"))
+    titles = [f"test {number}:  IoU {iou:.3f},  Dice {dice:.3f}"
+              for number, (iou, dice) in enumerate(zip(drawn["iou"], drawn["dice"], strict=True), start=1)]
+    paths = [Path(folder, f"test_{number}.png") for number in range(1, len(X) + 1)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV does not need the lock of Python
+        list(pool.map(pictures.test_picture, X, Y, predictions, titles, paths))
     title = f"{len(X)} images it never saw, worst to best; IoU {drawn['iou'].mean():.3f} mean"
-    plots.overview(Y, predictions, drawn["iou"], title, Path(folder, "overview.png"))
+    pictures.overview(Y, predictions, drawn["iou"], title, Path(folder, "overview.png"))
     columns = {f"{method.replace(' + ', '_').lower()}_{name}": values
                for method, of in scores.items() for name, values in of.items()}  # blur_otsu_iou
     write_table([{"image": f"test_{number + 1}.png", **{name: f"{of[number]:.6f}" for name, of in columns.items()}}

@@ -2,12 +2,13 @@
 
 import contextlib
 import ctypes
+import gc
 import os
 import platform
 import shutil
-import subprocess
 import sys
-from pathlib import Path
+
+from common.files import commit
 
 
 @contextlib.contextmanager
@@ -44,11 +45,31 @@ def keep_memory():
         mallopt(M_TOP_PAD, 64 * 2**20)
 
 
+@contextlib.contextmanager
+def short_import():
+    """Import Keras without what would make that longer, and the exit too (docs/speed.md)."""
+    # It makes half a million objects, which stay: to look for garbage among them, again and again, finds none.
+    collecting = gc.isenabled()
+    gc.disable()
+    # Keras imports Matplotlib for galleries that nothing here uses, and does without them where it finds none.
+    hidden = sys.modules.setdefault("matplotlib", None) is None
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["matplotlib"]
+        gc.freeze()  # nor is any looked for among them later; at the exit that took most of a second
+        if collecting:
+            gc.enable()
+
+
 keep_memory()
 # A GPU's memory is taken as it is needed, not all of it at once; must be known before the backend starts.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-with quiet_start():
+# TensorFlow on a CPU: what computes the gradient of a kernel is kept, and not set up anew at every step.
+os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "0")
+with quiet_start(), short_import():
     import keras
 
 
@@ -63,10 +84,7 @@ def describe_machine():
     import cv2
     import numpy as np
 
-    backend, where, commit = keras.backend.backend(), device(), None
-    with contextlib.suppress(OSError):  # git may not be installed
-        commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-                                cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip() or None
+    backend, where = keras.backend.backend(), device()
     if where == "CPU":
         where = f"CPU, {os.cpu_count()} cores"
         if shutil.which("nvidia-smi"):  # it comes with the driver
@@ -75,5 +93,5 @@ def describe_machine():
         "device": where,
         "versions": {"python": platform.python_version(), backend: sys.modules[backend].__version__,
                      "keras": keras.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
-        "commit": commit,
+        "commit": commit(),
     }

@@ -5,6 +5,7 @@ import csv
 import io
 import os
 import re
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def check_folder(path, flag):
     except OSError as error:
         raise UserError(f"{flag} {path} cannot be a folder to write to ({error.strerror}: {nearest}); "
                         f"give another {flag}") from None
+
+
+def commit():
+    """The commit of this repository, with '-dirty' where files differ from it; None outside git."""
+    with contextlib.suppress(OSError):  # git may not be installed
+        return subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+                              cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip() or None
 
 
 def write_png(path, image):

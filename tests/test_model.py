@@ -72,11 +72,18 @@ def test_odd_sizes_are_padded_by_reflection_at_bottom_and_right(narrow):
     assert np.array_equal(model.pad(padded), padded)
 
 
-def test_predictions_do_not_depend_on_the_batch(narrow, monkeypatch):
-    X = noise(5, 64, 64, 1)
-    together = model.predict(narrow, X)
-    monkeypatch.setattr(model, "BATCH_PIXELS", 1)
-    assert model.predict(narrow, X) == pytest.approx(together, abs=1e-5)
+@pytest.mark.parametrize("count", [1, 3, 4, 9])
+def test_predictions_do_not_depend_on_how_many_images_there_are_and_batches_are_of_one_size(narrow, monkeypatch, count):
+    X, _ = create_data(9, Settings(size=(64, 64), radius=(8, 12)))
+    expected, sizes, predict = model.predict(narrow, X), set(), narrow.predict_on_batch
+    monkeypatch.setattr(narrow, "predict_on_batch", lambda batch: sizes.add(batch.shape) or predict(batch))
+    assert np.array_equal(model.predict(narrow, X[:count]), expected[:count])
+    assert sizes == {(4, 64, 64, 1)}  # another would be traced anew
+    single = np.concatenate([predict(image[np.newaxis]) for image in X[:count]])
+    assert expected[:count] == pytest.approx(single, abs=1e-5)
+    large = np.tile(X[:2], (1, 8, 8, 1))
+    assert model.predict(narrow, large)[0] == pytest.approx(predict(large[:1])[0], abs=1e-5)
+    assert sizes == {(4, 64, 64, 1), (1, 512, 512, 1)}  # large images do not fill the memory
 
 
 def test_half_precision_computes_in_half_and_keeps_float32_outside():

@@ -251,3 +251,10 @@ def test_help_does_not_wait_for_tensorflow(name):
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert {"common.settings", "numpy"} <= imported
     assert not imported & {"keras", "tensorflow", "jax", "torch"}
+
+
+def test_keras_starts_without_matplotlib_and_then_both_are_there():
+    code = ("import gc, sys, test, common.backend; print('matplotlib' in sys.modules, gc.isenabled()); "
+            "import matplotlib.pyplot; print(gc.get_freeze_count() > 100_000)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.stdout.split(), done.stderr) == (["False", "True", "True"], "")
