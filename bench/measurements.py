@@ -30,6 +30,22 @@ WATCH = 20  # validation images that it is measured on
 
 def step_and_prediction(settings, repeat):
     """A training step beside its floor, its operations at the rate of a large matrix product; prediction."""
+    step, floor, image, work = step_and_floor(settings, steps=10, images=52)
+    return {
+        ("float32 matrix product, 2048 x 2048", "GFLOP/s"): work / floor / 1e9,
+        ("operations of a step", "GFLOP"): work / 1e9,
+        ("floor: operations at that rate", "ms"): floor * 1e3,
+        ("step", "ms"): step * 1e3,
+        ("step / floor", ""): step / floor,
+        ("prediction, {} x {}".format(*settings.size), "images/s"): 1 / image,
+    }
+
+
+def step_and_floor(settings, steps, images):
+    """Seconds of a step, of its floor, and of the prediction of an image; and a step's floating-point operations.
+
+    steps, images: how many are timed; of the steps the median counts.
+    """
     import model
     from common.backend import device, keras
 
@@ -47,22 +63,14 @@ def step_and_prediction(settings, repeat):
         keras.ops.convert_to_numpy(product[0, 0])
 
     work = training_operations(model.build(settings, size=settings.size))
-    steps, products = [], []
-    for _ in range(13):  # in turn, so that both see the same machine
+    taken, products = [], []
+    for _ in range(3 + steps):  # in turn, so that both see the same machine
         products.append(seconds(multiply) / chain)
-        steps.append(seconds(lambda: network.train_on_batch(*next(samples))))
-    taken, rate = statistics.median(steps[3:]), 2 * side**3 / statistics.median(products[3:])
-    images, _ = create_data(50, settings, "test")
-    model.predict(network, images)  # traces, where the next call does not
-    predicting = seconds(lambda: model.predict(network, images))
-    return {
-        ("float32 matrix product, 2048 x 2048", "GFLOP/s"): rate / 1e9,
-        ("operations of a step", "GFLOP"): work / 1e9,
-        ("floor: operations at that rate", "ms"): work / rate * 1e3,
-        ("step", "ms"): taken * 1e3,
-        ("step / floor", ""): taken / (work / rate),
-        ("prediction, {} x {}".format(*settings.size), "images/s"): 50 / predicting,
-    }
+        taken.append(seconds(lambda: network.train_on_batch(*next(samples))))
+    rate = 2 * side**3 / statistics.median(products[3:])
+    X, _ = create_data(images, settings, "test")
+    model.predict(network, X[: model.BATCH])  # traces, where the next call does not
+    return statistics.median(taken[3:]), work / rate, seconds(lambda: model.predict(network, X)) / images, work
 
 
 def training_operations(network):
@@ -111,23 +119,32 @@ def synthesis(settings, repeat):
     return {("create_data", "images/s"): 500 / bare, ("create_data, PNGs written", "images/s"): 500 / written}
 
 
-def scripts(settings, repeat):
-    """The whole of train.py, and where its time goes; then test.py on what it left."""
+def scripts(settings, repeat, against=REPOSITORY):
+    """The whole of train.py, and where its time goes; then test.py on what it left; beside those of --against."""
+    beside = {}
     with tempfile.TemporaryDirectory() as folder:
         settings = dataclasses.replace(settings, seed=repeat, output="output")
-        whole = seconds(lambda: script(folder, "train.py", *training_flags(settings)))
+        flags = training_flags(settings)
+        if Path(against).resolve() != REPOSITORY:
+            before = seconds(lambda: script(folder, Path(against).resolve() / "train.py", *flags))
+            before_test = seconds(lambda: script(folder, Path(against).resolve() / "test.py"))
+        whole = seconds(lambda: script(folder, REPOSITORY / "train.py", *flags))
         memory = peak_memory("train.py", children=True)
         parts = json.loads(Path(folder, "output", "settings.json").read_text())["seconds"]
-        test = seconds(lambda: script(folder, "test.py"))
+        test = seconds(lambda: script(folder, REPOSITORY / "test.py"))
+    if Path(against).resolve() != REPOSITORY:
+        beside = {("train.py of --against", "s"): before, ("test.py of --against", "s"): before_test,
+                  ("train.py / that of --against", ""): whole / before,
+                  ("test.py / that of --against", ""): test / before_test}
     parts["rest: start of Python, exit"] = whole - sum(parts.values())
     bare = parts["steps"] / (settings.steps - 1) * settings.steps  # the first step counts as trace
     return {("train.py", "s"): whole, **{(f"  of these {part}", "s"): taken for part, taken in parts.items()},
-            ("train.py / its bare steps", ""): whole / bare, **memory, ("test.py", "s"): test}
+            ("train.py / its bare steps", ""): whole / bare, **memory, ("test.py", "s"): test, **beside}
 
 
-def script(folder, name, *flags):
-    """Run one of the scripts in `folder`; raises `subprocess.CalledProcessError` if it fails."""
-    command = [sys.executable, REPOSITORY / name, *shlex.split(" ".join(flags))]
+def script(folder, path, *flags):
+    """Run a script in `folder`; raises `subprocess.CalledProcessError` if it fails."""
+    command = [sys.executable, path, *shlex.split(" ".join(flags))]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
