@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder
+from common.files import check_folder, commit
 from common.screen import Screen
 from common.settings import Settings, check_values, setting, training_flags
 from study import report
@@ -72,7 +72,7 @@ def run_question(question, runs, path, wanted):
             add_row({**identity(settings), **others[key], "variant": variant}, path)
         elif key not in finished:
             missing.append(settings)
-    failed = 0
+    failed, code = 0, commit()
     with Screen(path.stem, len(runs), len(runs) - len(missing)) as screen:
         for settings, row, error in BACKENDS[wanted.backend](missing, question.measures, wanted):
             screen.show(screen.done + 1)
@@ -82,7 +82,7 @@ def run_question(question, runs, path, wanted):
                 screen.line(f"{what} failed: {error}; repeat it with: python train.py "
                             f"{' '.join(training_flags(settings))}", sys.stderr)
             else:
-                add_row({"variant": runs[settings], **row}, path)
+                add_row({"variant": runs[settings], **row, "commit": code}, path)
                 screen.line(f"{what}: IoU train {row['train_iou']:.3f} val {row['val_iou_mean']:.3f}")
     return failed
 

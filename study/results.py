@@ -16,12 +16,13 @@ NULLS = {"training_mask": "the training mask", "blur_otsu": "blur + Otsu",
          "histogram": "the histogram of the training image"}  # baselines.nulls, and how they are called in words
 REACHED = (0.95, 0.99)  # IoU on the training data: a row says after how many steps it was first seen
 # What every row holds beyond its settings; a question may add columns. train_seconds are those of the steps with their
-# tracing, run_seconds those of the whole run with its scoring; both while several runs share the machine.
+# tracing, run_seconds those of the whole run with its scoring; both while several runs share the machine. commit is
+# that of the code; rows of before this column have the last one that computed as theirs.
 SCORES = (
     "parameters", "train_loss", "train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean", "training_mask_overlap",
     *(f"steps_to_train_iou_{goal}" for goal in REACHED),
     *(f"{null}_iou_{which}" for null in NULLS for which in ("mean", "min")),
-    "train_seconds", "run_seconds",
+    "train_seconds", "run_seconds", "commit",
 )
 # Settings that are no more, as rows of before hold them where they were off; other rows cannot be run again.
 GONE = {"input_noise": "0.0", "dropout": "0.0", "weight_decay": "0.0", "averaging": "0.0"}
