@@ -84,7 +84,7 @@ class Settings:
     precision: str = setting(
         "float32", "training", "numbers to compute with; the weights stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"))
-    # With noise fill validation IoU is 0.95 after 15 to 20 steps (docs/bench.csv); the others bring the rate down to 0.
+    # With noise fill validation IoU is 0.95 after 15 to 25 steps (docs/bench.csv); the others bring the rate down to 0.
     steps: int = setting(80, "training", "optimiser updates, one image each", metavar="N", least=1)
     loss: str = setting(
         "cross-entropy", "training", "what is minimised; 'both' is cross-entropy plus Dice",
