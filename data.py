@@ -41,6 +41,9 @@ def random_stream(seed, stream):
 def draw_sample(generator, settings):
     """One image, integer (height, width), and its mask, bool (height, width)."""
     noise = generator.integers(settings.noise, size=settings.size)
+    if settings.task == "larger":
+        larger, smaller = draw_two(generator, settings)
+        return fill(generator, noise, larger | smaller, settings), larger
     mask = draw_mask(generator, settings)
     return fill(generator, noise, mask, settings), mask
 
@@ -48,7 +51,8 @@ def draw_sample(generator, settings):
 def fill(generator, noise, mask, settings):
     """Fill the shape `mask`, bool (height, width), in `noise`, integer of that size, as the settings say."""
     if settings.fill == "noise":
-        return noise + mask * generator.integers(settings.noise, size=mask.shape)
+        added = settings.strength * generator.integers(settings.noise, size=mask.shape)
+        return noise + mask * added.round().astype(int)
     return np.where(mask, settings.level, noise)
 
 
@@ -57,12 +61,17 @@ def draw_mask(generator, settings):
 
     A radius of r, for a rectangle half its height and half its width, drawn apart, spans 2r + 1 pixels and is uniform
     on the settings' range; so are the sides where there is --side. The centre is uniform over all pixels around which
-    the whole shape fits, or with --placement central, for a circle, over those two radii from every border.
+    the whole shape fits, or for a circle with --placement central over those two radii from every border, with
+    --placement border over those where it touches one of the four.
     """
     if settings.shape == "circle":
         radius = generator.integers(settings.radius[0], settings.radius[1] + 1)
         margin = 2 * radius if settings.placement == "central" else radius
-        return circle([generator.integers(margin, side - margin) for side in settings.size], radius, settings.size)
+        centre = [generator.integers(margin, side - margin) for side in settings.size]
+        if settings.placement == "border":
+            axis, far = generator.integers(2, size=2)
+            centre[axis] = settings.size[axis] - 1 - radius if far else radius
+        return circle(centre, radius, settings.size)
     if settings.side == (0, 0):
         radii = generator.integers(settings.radius[0], settings.radius[1] + 1, size=2)
         centre = [generator.integers(r, side - r) for r, side in zip(radii, settings.size, strict=True)]
@@ -107,6 +116,18 @@ def draw_elsewhere(generator, mask, settings):
         if not (mask & other).any():
             return other
     raise UserError("--labels moved finds no room for a second shape; allow smaller ones with --radius")
+
+
+def draw_two(generator, settings):
+    """The masks of two shapes that do not overlap, bool (height, width): one at least a quarter larger than the other.
+
+    Raises `UserError` if there is no room for them.
+    """
+    for _ in range(1000):
+        larger, smaller = sorted((draw_mask(generator, settings) for _ in range(2)), key=np.sum, reverse=True)
+        if larger.sum() >= 1.25 * smaller.sum() and not (larger & smaller).any():
+            return larger, smaller
+    raise UserError("--task larger finds no room for two shapes of different size; allow smaller ones with --radius")
 
 
 def augment(generator, image, mask):

@@ -20,6 +20,7 @@ layers, ops = keras.layers, keras.ops
 DOWN = (32, 64, 128, 256, 512)  # filters of each level at width 1, before each pooling
 BOTTOM = 512
 UP = (256, 128, 64, 32, 16)
+DEEP = ("down_3", "down_4", "down_5", "bottom", "up_5", "up_4", "up_3")  # --deep-rate: 40 x 40 pixels and less
 FACTOR = 2 ** len(DOWN)  # the pooling halves an image five times, so sides must be multiples of 32
 # Images predicted at once and their pixels, at most. A training scores four along the way; more are hardly faster.
 BATCH, BATCH_PIXELS = 4, 4 * 160 * 160
@@ -29,8 +30,8 @@ BATCH, BATCH_PIXELS = 4, 4 * 160 * 160
 class Border(layers.Layer):
     """Add one pixel on each side of a feature map, (n, height, width, channels), for a 3x3 convolution to see.
 
-    mode: 'reflect' mirrors the map at its outermost pixel, 'circular' goes on at the opposite side. Only these two
-    --paddings need this layer; a network with it opens beside this file alone.
+    mode: 'mean' is the map's own mean, of each channel, 'reflect' mirrors the map at its outermost pixel, 'circular'
+    goes on at the opposite side. Only these --paddings need this layer; a network with it opens beside this file alone.
     """
 
     def __init__(self, mode, **kwargs):
@@ -38,6 +39,9 @@ class Border(layers.Layer):
         self.mode = mode
 
     def call(self, x):
+        if self.mode == "mean":
+            mean = ops.mean(x, axis=(1, 2), keepdims=True)
+            return mean + ops.pad(x - mean, [[0, 0], [1, 1], [1, 1], [0, 0]])
         if self.mode == "reflect":
             return ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="reflect")
         x = ops.concatenate([x[:, -1:], x, x[:, :1]], axis=1)
@@ -51,28 +55,30 @@ class Border(layers.Layer):
         return {**super().get_config(), "mode": self.mode}
 
 
-def convolution(x, filters, settings, name):
-    """A 3x3 ReLU convolution, which keeps height and width."""
-    if settings.padding != "zero":
-        x = Border(settings.padding, name=f"{name}_border")(x)
+def convolution(x, filters, settings, name, level=1):
+    """A 3x3 ReLU convolution at a level, which keeps height and width."""
+    low, high = settings.padding_levels
+    padding = settings.padding if low <= level <= high else "zero"
+    if padding != "zero":
+        x = Border(padding, name=f"{name}_border")(x)
     return layers.Conv2D(
-        filters, 3, padding="same" if settings.padding == "zero" else "valid", activation="relu",
+        filters, 3, padding="same" if padding == "zero" else "valid", activation="relu",
         kernel_initializer=initializer(settings), name=name,
     )(x)
 
 
-def double_convolution(x, filters, settings, name):
-    """Two 3x3 ReLU convolutions."""
+def double_convolution(x, filters, settings, name, level):
+    """Two 3x3 ReLU convolutions at a level."""
     for number in (1, 2):
-        x = convolution(x, filters, settings, f"{name}_convolution_{number}")
+        x = convolution(x, filters, settings, f"{name}_convolution_{number}", level)
     return x
 
 
 def build(settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, None)):
     """The network as an uncompiled Keras model: (n, height, width, 1) grey values -> probabilities.
 
-    settings: network, padding, width, initial_weights, precision and output_bias count here, and for the dense network
-    the size of the images.
+    settings: network, depth, padding, padding_levels, width, initial_weights, precision and output_bias count here,
+    and for the dense network the size of the images.
     mean, variance: of the grey values of the training sample; they become the first layer.
     share: of the foreground in the training sample, 0..1, for the bias of the output.
     size: height and width, pixels, rounded up to what `pad` makes of them; only needed to see the sizes within.
@@ -116,21 +122,21 @@ def unet(x, settings, logit):
     """Down to a 32nd of the size and up again; what each level saw goes across, unless the network has no skips."""
     across = []
     for level, filters in enumerate(DOWN, start=1):
-        x = double_convolution(x, scaled(filters, settings), settings, f"down_{level}")
+        x = double_convolution(x, scaled(filters, settings), settings, f"down_{level}", level)
         across.append(x)
         x = layers.MaxPooling2D(2, name=f"down_{level}_pool")(x)
-    x = double_convolution(x, scaled(BOTTOM, settings), settings, "bottom")
+    x = double_convolution(x, scaled(BOTTOM, settings), settings, "bottom", len(DOWN) + 1)
     for level, filters in zip(range(len(UP), 0, -1), UP, strict=True):
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}_sample")(x)
         if settings.network == "unet":
             x = layers.Concatenate(name=f"up_{level}_concatenate")([x, across.pop()])
-        x = double_convolution(x, scaled(filters, settings), settings, f"up_{level}")
+        x = double_convolution(x, scaled(filters, settings), settings, f"up_{level}", level)
     return output(x, settings, logit)
 
 
 def convolutions(x, settings, logit):
-    """Twelve convolutions at full size, without pooling: each pixel sees 25 x 25 around it."""
-    for number in range(1, 13):
+    """Convolutions at full size, without pooling: through the default of twelve a pixel sees 25 x 25 around it."""
+    for number in range(1, settings.depth + 1):
         x = convolution(x, scaled(32, settings), settings, f"convolution_{number}")
     return output(x, settings, logit)
 

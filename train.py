@@ -83,8 +83,8 @@ def compiled(settings, X, Y):
 
     if settings.precision == "mixed_float16" and device() == "CPU":
         raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in float32; leave it out")
-    keras.utils.set_random_seed(settings.seed)
-    share = Y.mean() if settings.supervised_pixels == 0 else Y[supervision(settings, Y) > 0].mean()
+    keras.utils.set_random_seed(settings.seed if settings.weights_seed < 0 else settings.weights_seed)
+    share = Y[supervision(settings, Y) > 0].mean()
     network = model.build(settings, float(X.mean()), float(X.var()), float(share))
     network.compile(make_optimizer(settings), make_loss(settings))
     network.optimizer.build(network.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
@@ -92,28 +92,33 @@ def compiled(settings, X, Y):
 
 
 def supervision(settings, Y):
-    """What the loss of each pixel counts, float32 like Y: 0, or in --supervised-pixels so much that the mean is 1.
+    """What the loss of each pixel counts, float32 like Y: 0, or where it is supervised so much that the mean is 1.
 
-    They are the first of one random order of the pixels, of each sample its own: fewer are a part of more.
+    --supervised-pixels are the first of one random order of the pixels, of each sample its own: fewer are a part of
+    more. --supervised-window lies anywhere in the sample.
     """
     generator = random_stream(settings.seed, "supervision")
-    weights = np.zeros((len(Y), Y[0].size), "float32")
-    for of_sample in weights:
-        chosen = generator.permutation(Y[0].size)[: settings.supervised_pixels or None]
-        of_sample[chosen] = Y[0].size / len(chosen)
-    return weights.reshape(Y.shape)
+    supervised = np.zeros(Y.shape, bool)
+    for of_sample in supervised:
+        if side := settings.supervised_window:
+            top, left = (generator.integers(whole - side + 1) for whole in Y.shape[1:3])
+            of_sample[top : top + side, left : left + side] = True
+        else:
+            of_sample.flat[generator.permutation(of_sample.size)[: settings.supervised_pixels or None]] = True
+    return supervised.astype("float32") * (supervised[0].size / supervised[0].sum(dtype="float32"))
 
 
 def samples_in_turn(settings, X, Y):
     """Yield the training samples one after the other, for ever: the arguments of Keras' train_on_batch.
 
-    These are image and mask, (1, height, width, 1), and with --supervised-pixels the weights of the pixels, all padded
+    These are image and mask, (1, height, width, 1), and where not every pixel is supervised their weights, all padded
     by reflection to sides that 32 divides.
     """
     import model
     from common.backend import keras
 
-    arrays = [X, Y] if settings.supervised_pixels == 0 else [X, Y, supervision(settings, Y)]
+    weights = supervision(settings, Y)
+    arrays = [X, Y] if weights.all() else [X, Y, weights]
     if settings.augment:
         generator = random_stream(settings.seed, "augmentation")
         for sample in itertools.cycle(zip(*arrays, strict=True)):
@@ -149,6 +154,7 @@ def make_loss(settings):
 def make_optimizer(settings):
     """The optimiser of the settings, with its learning rate schedule and clipping."""
     from common.backend import keras
+    from model import DEEP
 
     rate = settings.learning_rate
     warm_up = round(settings.warm_up * settings.steps)
@@ -158,14 +164,16 @@ def make_optimizer(settings):
             rate / max(1, warm_up), max(1, settings.steps - warm_up), warmup_target=rate, warmup_steps=max(1, warm_up))
     kind = adam() if settings.optimizer == "adam" else keras.optimizers.SGD
 
-    class FastBiases(kind):
-        """The optimiser, with a learning rate of their own for the biases."""
+    class RateByVariable(kind):
+        """The optimiser, with learning rates of their own for the biases and the deep levels."""
 
         def update_step(self, gradient, variable, learning_rate):
             factor = settings.bias_rate if len(variable.shape) == 1 else 1  # kernels have more axes
+            path = self._trainable_variables[self._get_variable_index(variable)].path  # TensorFlow's own has none
+            factor *= settings.deep_rate if path.startswith(DEEP) else 1
             super().update_step(gradient, variable, learning_rate * factor)
 
-    optimizer = kind if settings.bias_rate == 1 else FastBiases
+    optimizer = kind if settings.bias_rate == settings.deep_rate == 1 else RateByVariable
     return optimizer(rate, global_clipnorm=settings.clip_norm or None)
 
 

@@ -52,9 +52,14 @@ class Settings:
     side: tuple[int, int] = setting(
         (0, 0), "data", "smallest and largest side of a rectangle, pixels, in place of --radius; 0 0 leaves it to that",
         metavar=("LO", "HI"), least=0)
+    strength: float = setting(
+        1.0, "data", "how many times as strong the noise is that 'noise' adds inside; 0 leaves nothing to see",
+        metavar="FACTOR", least=0, most=127)
     placement: str = setting(
-        "anywhere", "data", "where a circle lies: anywhere that it fits, or with its centre a diameter or more from "
-        "every border, as in 2017", choices=("anywhere", "central"))
+        "anywhere", "data", "where a circle lies: anywhere that it fits, with its centre a diameter or more from every "
+        "border, as in 2017, or touching one border", choices=("anywhere", "central", "border"))
+    task: str = setting(
+        "shape", "data", "what the mask is: the one shape, or of two the larger", choices=("shape", "larger"))
     # 40 is the mean of the noise 0..79, 39.5, rounded: not brightness, but one value and its flatness tell the fill.
     level: int = setting(40, "data", "grey value of the constant fill", metavar="GREY", least=0, most=255)
     noise: int = setting(
@@ -69,18 +74,30 @@ class Settings:
     supervised_pixels: int = setting(
         0, "training", "pixels of each sample, drawn at random once, that the loss sees; 0 is all", metavar="N",
         least=0)
+    supervised_window: int = setting(
+        0, "training", "side of the one window of each sample, placed at random once, that the loss sees; 0 is all",
+        metavar="PIXELS", least=0)
     validation: int = setting(100, "training", "validation images; they never steer", metavar="N", least=1)
     network: str = setting(
         "unet", "training", "what is trained; all but 'dense' are convolutional, and 'pixel' sees one pixel at a time",
         choices=("unet", "unet-without-skips", "convolutions", "pixel", "dense"))
+    depth: int = setting(
+        12, "training", "how many convolutions 'convolutions' has", metavar="LAYERS", least=1, most=100)
     padding: str = setting(
-        "zero", "training", "what a convolution finds beyond the border", choices=("zero", "reflect", "circular"))
+        "zero", "training", "what a convolution finds beyond the border; 'mean' is that of each feature map",
+        choices=("zero", "mean", "reflect", "circular"))
+    padding_levels: tuple[int, int] = setting(
+        (1, 6), "training", "first and last level of the U-Net with that --padding, 1 at full size, 6 the bottom; the "
+        "others have zeros", metavar=("FROM", "TO"), least=1, most=6)
     width: float = setting(
         1.0, "training", "factor on the filters of every level; 1 is 13,360,593 parameters", metavar="FACTOR",
         least=1 / 32, most=4)
     initial_weights: str = setting(
         "he-normal", "training", "'he-normal', the last layer Glorot-uniform, or '2017': He-normal as Keras 2.0.4 drew "
         "it, in every layer, kernels 0.88 times as large", choices=("he-normal", "2017"))
+    weights_seed: int = setting(
+        -1, "training", "initial weights follow from this number, not from --seed; -1 leaves them to that", least=-1,
+        most=2**32 - 1)
     precision: str = setting(
         "float32", "training", "numbers to compute with; the weights stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"))
@@ -112,6 +129,9 @@ class Settings:
     bias_rate: float = setting(
         10.0, "training", "learning rate of the biases, as a multiple of the kernels'", metavar="FACTOR", least=0,
         most=1e4)
+    deep_rate: float = setting(
+        1.0, "training", "learning rate of the levels 3 to 5 and the bottom, as a multiple of the others'",
+        metavar="FACTOR", least=0, most=1e4)
     evaluations: int = setting(
         12, "training", "times the network is scored after step 0, denser early than late", metavar="N", least=1,
         most=100_000)
@@ -168,24 +188,42 @@ def check_image(settings):
         raise UserError(f"{given} does not fit into {size}{' with --placement central' if central else ''}; "
                         f"the largest {name} that fits is {largest}")
     # images are 8-bit, and the brightest pixel of the noise fill is the sum of two draws
-    if settings.fill == "noise" and settings.noise > 128:
-        raise UserError(f"--noise {settings.noise} exceeds 8 bits where two draws add up; give at most 128")
+    if settings.fill == "noise" and (settings.noise - 1) * (1 + settings.strength) >= 255.5:
+        factor = f" --strength {settings.strength:g}" if settings.strength != 1 else ""
+        raise UserError(f"--noise {settings.noise}{factor} exceeds 8 bits where two draws add up; give at most "
+                        f"--noise {int(255 / (1 + settings.strength)) + 1}")
+    if settings.fill != "noise" and settings.strength != 1:
+        raise UserError(f"--strength is of --fill noise and means nothing to --fill {settings.fill}; leave it out")
+    if settings.task == "larger" and settings.labels != "true":
+        raise UserError(f"--labels {settings.labels} leaves nothing of --task larger; leave one of them out")
 
 
 def check_training(settings):
     """Raise `UserError` for settings of a training that exclude each other."""
-    if settings.supervised_pixels:
-        if settings.supervised_pixels > math.prod(settings.size):
-            raise UserError(f"--supervised-pixels {settings.supervised_pixels} is more than an image of "
-                            f"{as_flag('size', settings.size)} has; give at most {math.prod(settings.size)}")
-        if settings.loss != "cross-entropy":
-            raise UserError(f"--supervised-pixels needs a loss that is a mean over pixels, and --loss {settings.loss} "
-                            "is none; choose cross-entropy")
-        if settings.augment:
-            raise UserError("--supervised-pixels stay where they are and --augment moves them; leave one of them out")
+    if settings.supervised_pixels and settings.supervised_window:
+        raise UserError("--supervised-pixels and --supervised-window exclude each other; leave one of them out")
+    for name, most in (("supervised_pixels", math.prod(settings.size)), ("supervised_window", min(settings.size))):
+        if number := getattr(settings, name):
+            given, flag = as_flag(name, number), as_flag(name, "").strip()
+            if number > most:
+                raise UserError(f"{given} is more than an image of {as_flag('size', settings.size)} has; "
+                                f"give at most {most}")
+            if settings.loss != "cross-entropy":
+                raise UserError(f"{flag} needs a loss that is a mean over pixels, and --loss {settings.loss} is none; "
+                                "choose cross-entropy")
+            if settings.augment:
+                raise UserError(f"{flag} stays where it is and --augment moves it; leave one of them out")
     if settings.network in ("dense", "pixel") and settings.padding != "zero":
         raise UserError(f"--padding {settings.padding} means nothing to --network {settings.network}; "
                         "leave one of them out")
+    low, high = settings.padding_levels
+    if low > high:
+        raise UserError(f"--padding-levels {low} {high} runs backwards; give the smaller one first")
+    unet = settings.network in ("unet", "unet-without-skips")
+    for name, means in (("depth", settings.network == "convolutions"), ("deep_rate", unet), ("padding_levels", unet)):
+        if not means and getattr(settings, name) != getattr(Settings, name):
+            raise UserError(f"{as_flag(name, getattr(settings, name))} means nothing to --network {settings.network}; "
+                            "leave one of them out")
     # each pooling halves an image, and a single pixel has nothing to reflect
     if settings.padding == "reflect" and min(settings.size) <= SMALLEST_SIDE:
         raise UserError(f"--padding reflect needs images of more than {SMALLEST_SIDE} pixels a side; "

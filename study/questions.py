@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from common.settings import RECIPES, Settings
-from study import figures, history, numbers, other_images, position, receptive_field
+from study import figures, history, memory, numbers, other_images, position, race, receptive_field
 from study.numbers import AGAINST, FITTED, STEPS, TEMPLATE
 
 
@@ -65,6 +65,30 @@ NARROW = {**FEWER, "learning_rate": 0.01, "steps": 200}  # narrow networks do no
 # As in 2017, but for what a list of flags left out before there was --recipe 2017: smoothing, placement and weights.
 PLAIN_DICE = {**RECIPES["2017"], "placement": "anywhere", "side": (0, 0), "initial_weights": "he-normal",
               "dice_smoothing": 0.0}
+
+# The race of two solutions: at half the width, at a constant rate, seen at 60 of the steps.
+RACE = {**HALF, "schedule": "constant", "steps": 400, "evaluations": 60}
+RACE_2017 = {**RECIPES["2017"], **HALF, "placement": "anywhere", "evaluations": 60}
+RACERS = {
+    **{f"Adam, {rate:g}": {**RACE, "learning_rate": rate} for rate in (1e-3, 5e-4, 2e-4, 1e-4)},
+    "Adam, 0.0001, Dice": {**RACE, "learning_rate": 1e-4, "loss": "dice"},
+    "SGD, 0.1": {**RACE, "learning_rate": 0.1, "optimizer": "sgd"},
+    "no skips, Adam, 0.001": {**RACE, "learning_rate": 1e-3, "network": "unet-without-skips"},
+    "convolutions, Adam, 0.001": {**RACE, "learning_rate": 1e-3, "network": "convolutions"},
+}
+INSTRUMENTS = (memory.measure, race.measure)
+
+
+def fresh(changes):
+    """The same with a fresh image at every step, on which nothing can be remembered."""
+    return {**changes, "samples": changes["steps"]}
+
+
+def with_paddings(variants, paddings=("zero", "reflect", "circular")):
+    """Every variant with each padding."""
+    return {f"{name}, {padding} padding": {**changes, "padding": padding}
+            for name, changes in variants.items() for padding in paddings}
+
 
 QUESTIONS = {
     # first, because the others take its runs of this recipe over
@@ -166,6 +190,30 @@ QUESTIONS = {
         draws={"later.png": partial(
             history.draw, title="At a slow rate, or without skips, it fits its image only")},
         shows={"train IoU": numbers.mean("train_iou"), **STEPS, **history.NUMBERS, **TEMPLATE}),
+    "controls": Question(
+        asks="Could what memorises have learned the rule?",
+        varies=noise({
+            **{f"{name}, {images}": how(RACERS[name]) for name in ("Adam, 0.0001", "Adam, 0.0001, Dice")
+               for images, how in (("one image", dict), ("fresh images", fresh))},
+            **{f"no skips, Adam, {rate:g}, {images}": how({**RACERS["no skips, Adam, 0.001"], "learning_rate": rate})
+               for rate in (2e-4, 5e-4, 1e-3, 2e-3)
+               for images, how in (("one image", dict), ("fresh images", fresh))},
+            **{f"22 convolutions, Adam, 0.001, {images}": how({**RACERS["convolutions, Adam, 0.001"], "depth": 22})
+               for images, how in (("one image", dict), ("fresh images", fresh))}}),
+        measures=INSTRUMENTS),
+    "border": Question(
+        asks="Where does its memory live?",
+        varies=noise({
+            **with_paddings({"default": HALF, "no skips": RACERS["no skips, Adam, 0.001"],
+                             "slow": RACERS["Adam, 0.0001"], "slow, Dice": RACERS["Adam, 0.0001, Dice"],
+                             "moved": {**RACERS["Adam, 0.001"], "labels": "moved"}}),
+            "dense": {**HALF, "network": "dense"}}),
+        measures=INSTRUMENTS),
+    "race": Question(
+        asks="Who is first, memory or rule, and does that decide?",
+        varies=noise({f"{name}: {what}": changes for name, racer in RACERS.items() for what, changes in (
+            ("memory", {**racer, "strength": 0.0}), ("rule", fresh(racer)), ("one image", racer))}),
+        measures=INSTRUMENTS),
     "results": Question(
         asks="How well does one image teach the next hundred, by which recipe?",
         varies={**both({"this recipe": {}, "this recipe, 150 steps, --augment": {"augment": True, "steps": 150},

@@ -17,13 +17,15 @@ NULLS = {"training_mask": "the training mask", "blur_otsu": "blur + Otsu",
 REACHED = (0.95, 0.99)  # IoU on the training data: a row says after how many steps it was first seen
 # What every row holds beyond its settings; a question may add columns. train_seconds are those of the steps with their
 # tracing, run_seconds those of the whole run with its scoring; both while several runs share the machine. commit is
-# that of the code; rows of before this column have the last one that computed as theirs.
+# that of the code; rows of before this column have the last one that computed as theirs. Rows of before the column
+# threads had THREADS_BEFORE.
 SCORES = (
     "parameters", "train_loss", "train_iou", "val_iou_mean", "val_iou_min", "val_dice_mean", "training_mask_overlap",
     *(f"steps_to_train_iou_{goal}" for goal in REACHED),
     *(f"{null}_iou_{which}" for null in NULLS for which in ("mean", "min")),
-    "train_seconds", "run_seconds", "commit",
+    "train_seconds", "run_seconds", "threads", "commit",
 )
+THREADS_BEFORE = "2"
 # Settings that are no more, as rows of before hold them where they were off; other rows cannot be run again.
 GONE = {"input_noise": "0.0", "dropout": "0.0", "weight_decay": "0.0", "averaging": "0.0"}
 
@@ -52,7 +54,8 @@ def read_rows(path):
         rows = []
     if not all({"variant", "seed", "val_iou_mean"} <= row.keys() for row in rows) or not rows:
         raise UserError(f"{path} is not from the study; move it away, and the runs start anew")
-    return [row | {**identity(Settings()), **row} for row in rows]  # the order of the columns stays
+    older = {**identity(Settings()), "threads": THREADS_BEFORE}
+    return [row | {**older, **row} for row in rows]  # the order of the columns stays
 
 
 def add_row(row, path):
