@@ -42,7 +42,8 @@ def train(settings, report=lambda step, row: None):
     """Fit the network to the training samples, one a step in turn, and score it along the way.
 
     After every step `report(step, row)` is told the step and the latest row of the history.
-    Validation images are only looked at; nothing here depends on their scores. Returns a `Run`.
+    Validation images are only looked at; nothing here depends on their scores. Of the training samples as many are
+    scored as of them. Returns a `Run`.
     """
     watch = Stopwatch()
     with watch("data"):
@@ -61,7 +62,7 @@ def train(settings, report=lambda step, row: None):
             with watch("steps" if step > 1 else "trace"):
                 network.train_on_batch(*next(samples))
         if step in evaluate_at:
-            some = slice(None if step == settings.steps else settings.watch)
+            some = slice(settings.validation if step == settings.steps else settings.watch)
             with watch("evaluation" if step > 0 else "trace"):
                 row, P, P_val = evaluate(network, (X[some], Y[some]), (X_val[some], Y_val[some]))
             history.append({"step": step, "seconds": round(watch["trace"] + watch.get("steps", 0), 2), **row})

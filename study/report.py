@@ -78,7 +78,9 @@ def section(name, folder):
     for file, draw in question.draws.items():
         draw(results, folder / file)
         pictures += ["", f"![{question.asks}]({file})"]
-    return [f"## {name}: {question.asks}", *pictures, "", *key_numbers(results), "", *score_table(results), ""]
+    predicted = ["", f"Predicted before it ran: {question.predicts}"] * bool(question.predicts)
+    return [f"## {name}: {question.asks}", *predicted, *pictures, "", *key_numbers(results), "",
+            *score_table(results), ""]
 
 
 def write_report(folder):
