@@ -194,6 +194,8 @@ def check_image(settings):
                         f"--noise {int(255 / (1 + settings.strength)) + 1}")
     if settings.fill != "noise" and settings.strength != 1:
         raise UserError(f"--strength is of --fill noise and means nothing to --fill {settings.fill}; leave it out")
+    if settings.task == "larger" and low == high:
+        raise UserError(f"--task larger needs shapes of different size, and {given} gives none; give a wider range")
     if settings.task == "larger" and settings.labels != "true":
         raise UserError(f"--labels {settings.labels} leaves nothing of --task larger; leave one of them out")
 

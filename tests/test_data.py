@@ -40,6 +40,38 @@ def test_noise_fill_adds_a_second_draw():
     assert inside.var() / background.var() == pytest.approx(2, abs=0.05)
 
 
+def test_strength_scales_what_is_added_inside_and_nothing_is_left_of_it_at_0():
+    for strength in (0.5, 0.0):
+        X, Y = create_data(50, Settings(strength=strength))
+        background, inside = X[Y == 0], X[Y == 1]
+        assert inside.mean() - background.mean() == pytest.approx(39.5 * strength, abs=0.6)
+        # half of a draw is half its deviation
+        assert inside.var() / background.var() == pytest.approx(1 + strength**2, abs=0.05)
+    assert (inside.max(), inside.min()) == (79, 0)
+    shares = [np.bincount(values.astype(int), minlength=80) / values.size for values in (background, inside)]
+    assert abs(shares[0] - shares[1]).max() < 0.002  # the histograms are the same
+
+
+def test_of_two_shapes_the_larger_is_marked_and_both_are_filled():
+    X, Y = create_data(20, Settings(task="larger"))
+    for image, mask in zip(X[..., 0], Y[..., 0].astype("uint8"), strict=True):
+        blurred = cv2.GaussianBlur(image, (0, 0), 3)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((blurred > 59).astype("uint8"))
+        areas = {label: stats[label, cv2.CC_STAT_AREA] for label in range(1, count) if stats[label][4] > 200}
+        if len(areas) == 1:  # two that nearly touch are one when blurred
+            assert 1.3 * mask.sum() < sum(areas.values())
+            continue
+        small, large = sorted(areas, key=areas.get)
+        assert areas[large] > 1.1 * areas[small]
+        assert metrics.iou(mask[np.newaxis], (labels == large)[np.newaxis]) > 0.8
+        assert cv2.connectedComponents(mask)[0] == 2  # one shape, and the background
+
+
+def test_no_room_for_two_shapes_is_said():
+    with pytest.raises(UserError, match="--task larger finds no room"):
+        create_data(1, Settings(size=(64, 64), radius=(30, 31), task="larger"))
+
+
 def test_constant_fill_is_one_grey_value():
     X, Y = create_data(20, Settings(fill="constant", level=55, noise=30))
     assert np.unique(X[Y == 1]) == [55]
@@ -70,6 +102,16 @@ def test_central_circles_lie_a_diameter_or_more_from_every_border_and_come_as_ne
     # the largest that fits has, in an image of an odd side, one place left
     top, bottom, left, right = boxes(create_data(3, Settings(size=(33, 33), radius=(8, 8), placement="central"))[1]).T
     assert {*top, *left} == {8}
+
+
+def test_border_circles_touch_one_border_and_each_of_the_four():
+    top, bottom, left, right = boxes(create_data(400, Settings(size=(60, 48), radius=(4, 6), placement="border"))[1]).T
+    touching = np.stack([top == 0, bottom == 59, left == 0, right == 47])
+    assert touching.any(axis=0).all()
+    assert touching.any(axis=1).all()
+    assert (touching.sum(axis=0) == 1).mean() > 0.9
+    assert len(set(bottom - top)) == 3
+    assert len(set(top[left == 0])) > 20  # anywhere along it
 
 
 def test_rectangles_know_no_placement():

@@ -8,7 +8,7 @@ import train
 from common import metrics
 from common.settings import Settings
 from data import create_data
-from study import history, other_images, position, receptive_field
+from study import history, memory, other_images, position, race, receptive_field
 
 SMALL = dict(size=(96, 96), radius=(10, 12), width=0.25, learning_rate=1e-4, steps=1, evaluations=1, validation=1,
              watch=1)
@@ -115,6 +115,46 @@ def test_test_sets_score_the_network_on_each_kind_of_image(run):
     assert row["iou on a fill of grey 80"] == row["iou on rectangles"] == row["iou on canvas of 512 x 512"] == 1
     assert row["iou on a fill of grey 40"] == row["iou on a fill of grey 0"] == row["share marked without a shape"] == 0
     assert 0.2 < row["iou on a fill of noise"] < 0.8
+
+
+class Answers:
+    """A stand-in for a trained network: what `answer` says of each image, (height, width), as a mask."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def predict_on_batch(self, images):
+        return np.stack([self.answer(image[..., 0]) for image in images])[..., np.newaxis].astype("float32")
+
+
+def test_a_template_a_lookup_and_the_rule_are_told_apart(run):
+    settings = Settings(fill="constant", level=200)
+    train, validation = create_data(1, settings), create_data(3, settings, "validation")
+    run, (image, mask) = run._replace(train=train, validation=validation), (array[0, ..., 0] for array in train)
+    kinds = {"template": lambda X: mask, "lookup": lambda X: mask * np.array_equal(X, image),
+             "rule": lambda X: X == 200}
+    rows = {kind: memory.measure(run._replace(network=Answers(answer)), settings) for kind, answer in kinds.items()}
+    shared = metrics.iou(mask[np.newaxis], np.roll(mask, 32 if mask[:, :80].sum() > mask[:, 80:].sum() else -32,
+                                                   axis=1)[np.newaxis]).item()
+    geometry = metrics.training_mask_overlap(train[1], validation[1]).mean()
+    for kind, expected in {"template": (1, 1, 1, 1, 1, shared, 1, 0), "lookup": (1, 0, 0, 0, 0, 0, 0, 0),
+                           "rule": (1, geometry, 0, 0, shared, 1, 0, 1)}.items():
+        names = (*memory.OVERLAPS, *memory.MOVED, *memory.ELSEWHERE)
+        assert [rows[kind][name] for name in names] == pytest.approx(expected), kind
+    assert rows["rule"][memory.SHARE] == mask.mean()
+    picture = rows["rule"]["picture overlap on unseen images"]
+    assert np.array_equal(memory.from_text(picture, settings.size), validation[1][0, ..., 0])
+    later = memory.measure(run._replace(network=Answers(kinds["rule"])), Settings(fill="constant", level=200, seed=1))
+    assert not [name for name in later if "picture" in name]
+
+
+def test_the_race_is_timed_by_the_first_step_that_is_seen_at_a_goal(run):
+    rows = [{"step": step, "train_iou": train, "val_iou_mean": unseen} for step, train, unseen in (
+        (0, 0.0, 0.1), (3, 0.6, 0.2), (7, 0.95, 0.55), (9, 0.7, 0.7))]
+    assert race.measure(run._replace(history=rows), Settings()) == {
+        "steps to 0.5 on the training image": 3, "steps to 0.8 on the training image": 7,
+        "steps to 0.9 on the training image": 7, "steps to 0.5 on the unseen images": 7,
+        "steps to 0.8 on the unseen images": "", "steps to 0.9 on the unseen images": ""}
 
 
 def test_positions_are_a_grid_of_circles_that_fit(run):

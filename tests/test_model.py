@@ -182,6 +182,7 @@ def test_the_network_prints_a_table_that_adds_up(monkeypatch, capsys):
 @pytest.mark.parametrize("changes", [
     {"network": "unet-without-skips"}, {"network": "pixel"}, {"network": "dense"}, {"padding": "reflect"},
     {"network": "dense", "size": (40, 50)}, {"network": "convolutions", "padding": "circular"},
+    {"padding": "mean", "padding_levels": (2, 4)},
 ], ids=str)
 def test_every_variant_trains_and_is_loaded_again(changes, tmp_path, eager):
     run = train.train(Settings(**{**SMALL, **changes}))
@@ -222,6 +223,30 @@ def test_a_pixel_network_sees_one_pixel_and_convolutions_see_25_by_25():
     assert changes(Settings(network="convolutions"), places, (48, 48)) == [True, True, False]
 
 
+def test_convolutions_are_as_many_as_depth_says():
+    network = model.build(Settings(network="convolutions", depth=22))
+    assert len(convolutions(network)) == 22 + 1  # and the one that ends it
+    assert len(convolutions(model.build(Settings(network="convolutions")))) == 12 + 1
+
+
+@pytest.mark.parametrize(("levels", "commutes"), [((1, 6), True), ((1, 5), False), ((2, 6), False)])
+def test_with_circular_padding_everywhere_the_network_commutes_with_a_shift_of_32(levels, commutes):
+    keras.utils.set_random_seed(0)
+    network = model.build(Settings(width=0.125, padding="circular", padding_levels=levels), 39.5, 533.0)
+    X = noise(1, 96, 96, 1)
+    shifted = np.roll(model.predict(network, X), (32, 64), axis=(1, 2))
+    there = model.predict(network, np.roll(X, (32, 64), axis=(1, 2)))
+    assert (abs(there - shifted).max() < 1e-5) == commutes
+    elsewhere = np.roll(model.predict(network, np.roll(X, 16, axis=1)), -16, axis=1)  # poolings do not divide 16
+    assert abs(elsewhere - model.predict(network, X)).max() > 1e-5
+
+
+def test_a_border_of_a_level_is_there_and_at_no_other_level():
+    network = model.build(Settings(width=0.125, padding="circular", padding_levels=(5, 6)))
+    borders = [layer.name for layer in network.layers if isinstance(layer, model.Border)]
+    assert {name.rpartition("_convolution")[0] for name in borders} == {"down_5", "bottom", "up_5"}
+
+
 def test_circular_padding_sees_across_the_border_and_the_others_do_not():
     for padding, across in (("zero", False), ("reflect", False), ("circular", True)):
         settings = Settings(network="convolutions", padding=padding)
@@ -232,6 +257,15 @@ def test_circular_padding_sees_across_the_border_and_the_others_do_not():
 def test_a_border_is_what_its_name_says(padding, border):
     image = np.array([[1, 2, 3]] * 3, "float32")[np.newaxis, ..., np.newaxis]
     assert keras.ops.convert_to_numpy(model.Border(padding)(image))[0, ..., 0].tolist() == border * 5
+
+
+def test_a_border_of_the_mean_is_that_of_each_channel_of_each_image():
+    maps = noise(2, 4, 5, 3)
+    bordered = keras.ops.convert_to_numpy(model.Border("mean")(maps))
+    assert bordered[:, 1:-1, 1:-1] == pytest.approx(maps, abs=1e-4)
+    means = np.broadcast_to(maps.mean(axis=(1, 2), keepdims=True), (2, 4, 7, 3))
+    for line in (bordered[:, :1], bordered[:, -1:], bordered[:, 1:-1, :1], bordered[:, 1:-1, -1:]):
+        assert line == pytest.approx(means[:, : line.shape[1], : line.shape[2]], abs=1e-4)
 
 
 def test_without_skips_the_parameters_of_the_skips_are_missing():

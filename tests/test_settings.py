@@ -41,7 +41,19 @@ def parsed(monkeypatch, line, *groups, **more):
     ({"output": ""}, "--output is empty"),
     ({"supervised_pixels": 25_601}, "--supervised-pixels 25601 is more than an image of --size 160 160 has"),
     ({"supervised_pixels": 10, "loss": "dice"}, "--supervised-pixels needs a loss that is a mean over pixels"),
-    ({"supervised_pixels": 10, "augment": True}, "--supervised-pixels stay where they are and --augment moves them"),
+    ({"supervised_pixels": 10, "augment": True}, "--supervised-pixels stays where it is and --augment moves it"),
+    ({"supervised_window": 161}, "--supervised-window 161 is more than an image of --size 160 160 has"),
+    ({"supervised_window": 9, "loss": "both"}, "--supervised-window needs a loss that is a mean over pixels"),
+    ({"supervised_window": 9, "supervised_pixels": 9}, "--supervised-pixels and --supervised-window exclude each"),
+    ({"strength": 2.5}, "--noise 80 --strength 2.5 exceeds 8 bits where two draws add up; give at most --noise 73"),
+    ({"strength": 0.5, "fill": "constant"}, "--strength is of --fill noise and means nothing to --fill constant"),
+    ({"task": "larger", "labels": "moved"}, "--labels moved leaves nothing of --task larger"),
+    ({"task": "larger", "radius": (9, 9)}, "--task larger needs shapes of different size, and --radius 9 9 gives none"),
+    ({"padding_levels": (4, 2)}, "--padding-levels 4 2 runs backwards"),
+    ({"padding_levels": (1, 7)}, "--padding-levels 1 7 is too large; give at most 6"),
+    ({"padding_levels": (1, 3), "network": "convolutions"}, "--padding-levels 1 3 means nothing to --network conv"),
+    ({"depth": 22}, "--depth 22 means nothing to --network unet"),
+    ({"deep_rate": 0.0, "network": "pixel"}, "--deep-rate 0.0 means nothing to --network pixel"),
     ({"padding": "circular", "network": "pixel"}, "--padding circular means nothing to --network pixel"),
     ({"padding": "reflect", "size": (32, 64), "radius": (3, 5)}, "--padding reflect needs images of more than 32"),
 ])
@@ -58,6 +70,7 @@ def test_the_largest_shapes_and_the_loudest_noise_are_allowed():
     Settings(side=(1, 160), shape="rectangle")
     Settings(side=(15, 39), size=(32, 32), radius=(1, 1))  # says nothing of a circle
     Settings(noise=128)
+    Settings(noise=73, strength=2.5)
     Settings(noise=256, fill="constant")
 
 
@@ -124,15 +137,17 @@ CHANGED = (
     dict(seed=2**32 - 1, output="elsewhere", size=(64, 96), shape="rectangle", fill="constant", radius=(3, 9),
          side=(3, 8), level=3, noise=90, samples=3, labels="moved", supervised_pixels=7, validation=2,
          padding="circular", width=1 / 16, precision="mixed_bfloat16", label_smoothing=0.1, warm_up=0.3,
-         learning_rate=1e-12, evaluations=5, watch=2),
+         learning_rate=1e-12, evaluations=5, watch=2, padding_levels=(2, 6), deep_rate=0.5, weights_seed=0),
     dict(augment=True, network="dense", loss="both", dice_smoothing=1e-5, optimizer="sgd", schedule="constant",
          clip_norm=1.5e10, initial_weights="2017", output_bias="zero", bias_rate=0.1, steps=123456,
          placement="central"),
+    dict(network="convolutions", depth=3, strength=0.25, task="larger", supervised_window=32),
 )
 
 
 @pytest.mark.parametrize("changes", [{}, RECIPES["2017"], {**RECIPES["2017"], **CHANGED[0]}, *CHANGED],
-                         ids=["default", "2017", "2017 changed", "changed", "changed more"])
+                         ids=["default", "2017", "2017 changed", "changed", "changed more",
+                                                                            "changed most"])
 def test_the_flags_of_any_settings_make_these_settings_again(monkeypatch, changes):
     assert {name for some in CHANGED for name in some} == set(training_names())
     settings = Settings(**{**changes, "loss": "cross-entropy"} if "supervised_pixels" in changes else changes)

@@ -82,6 +82,33 @@ def test_biases_can_have_a_learning_rate_of_their_own(name):
     assert sum(normal > 0 for bias, normal in zip(biases, moved[1.0], strict=True) if bias) > 20
 
 
+def test_deep_levels_can_have_a_learning_rate_of_their_own():
+    X, Y = create_data(1)
+    moved = {}
+    for factor in (1.0, 10.0, 0.0):
+        network = train.compiled(Settings(**TINY, deep_rate=factor), X, Y)
+        before = network.get_weights()
+        network.train_on_batch(X, Y)
+        moved[factor] = {variable.path: np.abs(a - b).max() for variable, a, b in zip(
+            network.weights, network.get_weights(), before, strict=True)}
+    deep = {path for path in moved[1.0] if path.startswith(("down_3", "down_4", "down_5", "bottom", "up_3", "up_4",
+                                                            "up_5"))}
+    assert len(deep) == 28  # kernels and biases of 14 convolutions
+    for path, normal in moved[1.0].items():
+        assert moved[0.0][path] == (0 if path in deep else normal)
+        assert moved[10.0][path] == pytest.approx(normal * (10 if path in deep else 1), rel=0.01)
+
+
+def test_initial_weights_follow_from_a_seed_of_their_own():
+    def first(**seeds):
+        return train.compiled(Settings(**TINY, **seeds), *create_data(1)).get_layer("bottom_convolution_1").kernel
+
+    same, other, as_before = (np.array_equal(first(seed=1), first(**seeds))
+                              for seeds in ({"seed": 2, "weights_seed": 1}, {"seed": 1, "weights_seed": 2},
+                                            {"seed": 1, "weights_seed": 1}))
+    assert (same, other, as_before) == (True, False, True)
+
+
 def test_a_network_starts_at_the_share_of_its_sample():
     settings = Settings(**TINY)
     X, Y = create_data(1, settings)
@@ -228,8 +255,21 @@ def test_supervised_pixels_are_counted_exactly_and_fewer_are_a_part_of_more():
     assert few.mean() == pytest.approx(1, rel=1e-5)
 
 
-def test_the_labels_of_other_pixels_do_not_count():
-    settings = Settings(**{**SMALL, "supervised_pixels": 50})
+def test_a_supervised_window_is_one_square_of_each_sample_anywhere_in_it():
+    Y = create_data(40)[1]
+    weights = train.supervision(Settings(supervised_window=32), Y)
+    corners = set()
+    for of_sample in weights[..., 0]:
+        rows, columns = np.nonzero(of_sample)
+        assert (rows.max() - rows.min(), columns.max() - columns.min(), len(rows)) == (31, 31, 1024)
+        corners.add((rows.min(), columns.min()))
+    assert len(corners) > 35
+    assert weights.mean() == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("supervised", [{"supervised_pixels": 50}, {"supervised_window": 20}], ids=str)
+def test_the_labels_of_other_pixels_do_not_count(supervised):
+    settings = Settings(**{**SMALL, **supervised})
     X, Y = create_data(1, settings)
     seen = train.supervision(settings, Y) > 0
     weights = []
