@@ -43,10 +43,10 @@ def interval(axes, y, values, colour, **kwargs):
                   capsize=4, lw=2, zorder=3, **kwargs)
 
 
-def dots(results, path, title, overlap=False, lowest=0.0):
+def dots(results, path, title, overlap="", lowest=0.0):
     """A line for each variant, a panel for each fill: IoU on unseen images of every seed, their mean and interval.
 
-    Chance is what the training mask scores. overlap: mark the overlap of the predictions with that mask too.
+    Chance is what the training mask scores. overlap: the column of the predictions' overlap with that mask, marked too.
     lowest: where the axis begins, for scores that differ in the second digit only.
     """
     names = list(dict.fromkeys(results.short(variant) for variant in results.variants))
@@ -54,8 +54,8 @@ def dots(results, path, title, overlap=False, lowest=0.0):
     for panel, (fill, variants) in zip(axes, results.fills.items(), strict=True):
         for variant in variants:
             y, unseen = names.index(results.short(variant)), results.values(variant)
-            marks = ("train_iou", ORANGE, 0.2), ("training_mask_overlap", PINK, 0.34)
-            for column, colour, shift in marks[:1 + overlap]:
+            marks = ("train_iou", ORANGE, 0.2), (overlap, PINK, 0.34)
+            for column, colour, shift in marks[: 1 + bool(overlap)]:
                 of = results.values(variant, column)
                 panel.plot(of, np.full(len(of), y - shift), "|", color=colour, ms=8)
             panel.plot(unseen, np.full(len(unseen), y + 0.2), ".", color=BLUE, alpha=0.5)
@@ -71,6 +71,6 @@ def dots(results, path, title, overlap=False, lowest=0.0):
                   yticks=range(len(names)), yticklabels=names if panel is axes[0] else [])
         panel.set_title(fill if len(axes) > 1 else "", fontsize=11)
         panel.grid(axis="x", alpha=0.3)
-    for marker, colour, label in (("|", ORANGE, TRAIN), ("o", BLUE, UNSEEN), ("|", PINK, OVERLAP))[:2 + overlap]:
+    for marker, colour, label in (("|", ORANGE, TRAIN), ("o", BLUE, UNSEEN), ("|", PINK, OVERLAP))[: 2 + bool(overlap)]:
         axes[0].plot([], [], marker, color=colour, ms=7, mew=2, label=label)
     finish(figure, path, title, axes[0])

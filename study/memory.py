@@ -7,11 +7,17 @@ whatever the network sees, where it was; a *lookup* is drawn into the training i
 import base64
 import zlib
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import to_rgb
 
 from common import metrics
-from data import draw_elsewhere, random_stream
+from common.plots import BLUE, ORANGE
+from data import create_data, draw_elsewhere, random_stream, relabel
+from study.figures import PINK, UNSEEN, finish, panels
+from study.numbers import count, difference, mean
 from study.other_images import noise, paint, predictions
+from study.results import corrected, with_interval
 
 SHIFT = 32  # pixels: what the five poolings halve without a remainder, so that a network without borders shifts too
 OVERLAPS = {  # column: the image, in words
@@ -23,6 +29,7 @@ OVERLAPS = {  # column: the image, in words
 MOVED = ("overlap on the shifted training image", "overlap there with the shifted mask")
 ELSEWHERE = ("overlap where the circle is elsewhere", "iou where the circle is elsewhere")
 SHARE = "share of the training mask"
+PADDINGS = ("zero", "reflect", "circular")
 
 
 def measure(run, settings, images=10):
@@ -34,7 +41,7 @@ def measure(run, settings, images=10):
     """
     X, mask = run.train[0][0, ..., 0], run.train[1][0, ..., 0] > 0  # (height, width)
     generator = random_stream(settings.seed, "test")
-    shown = views(run, settings, generator, images)
+    shown = views(run.train[0], run.validation[0], settings, generator, images)
     found = {name: predictions(run, of)[..., 0] for name, of in shown.items()}
     row = {name: metrics.iou(np.broadcast_to(mask, found[name].shape), found[name]).mean() for name in OVERLAPS}
     shift = SHIFT if np.argwhere(mask)[:, 1].mean() < mask.shape[1] / 2 else -SHIFT  # to where the shape stays whole
@@ -51,10 +58,12 @@ def measure(run, settings, images=10):
     return row
 
 
-def views(run, settings, generator, images=10):
-    """The images on which the overlap is measured, {column: list of (height, width)}, grey values."""
-    kinds = ([run.train[0][0, ..., 0]], [*run.validation[0][..., 0]],
-             [noise(generator, settings) for _ in range(images)],
+def views(X, X_val, settings, generator, images=10):
+    """The images on which the overlap is measured, {column: list of (height, width)}, grey values.
+
+    X, X_val: training and validation images, (n, height, width, 1).
+    """
+    kinds = ([X[0, ..., 0]], [*X_val[..., 0]], [noise(generator, settings) for _ in range(images)],
              [np.full(settings.size, (settings.noise - 1) / 2)])  # as bright as the noise on average
     return dict(zip(OVERLAPS, kinds, strict=True))
 
@@ -68,3 +77,97 @@ def from_text(text, size):
     """The mask, bool `size`, that `as_text` wrote."""
     bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8))
     return bits[: size[0] * size[1]].reshape(size).astype(bool)
+
+
+def draw(results, path, title, shown):
+    """A row for each of `shown`, {variant: label}: what it draws on each kind of image, and below it the mean overlap.
+
+    The pictures are of seed 0, the numbers of all seeds. The training mask is outlined. Without rows nothing is drawn.
+    """
+    shown = {variant: label for variant, label in shown.items() if 0 in results.rows.get(variant, {})}
+    if not shown:
+        return
+    figure, axes = plt.subplots(len(shown), len(OVERLAPS), figsize=(8, 2.15 * len(shown) + 0.9), dpi=100,
+                                layout="constrained", squeeze=False)
+    for line, (variant, label) in zip(axes, shown.items(), strict=True):
+        settings, row = results.settings(variant), results.rows[variant][0]
+        (X, Y), (X_val, _) = (create_data(1, settings, stream) for stream in ("train", "validation"))
+        images = views(X, X_val, settings, random_stream(settings.seed, "test"), 1)
+        mask = relabel(Y, settings)[0, ..., 0]
+        for panel, (name, words) in zip(line, OVERLAPS.items(), strict=True):
+            panel.imshow(images[name][0], cmap=plt.get_cmap("gray", 8), vmin=0, vmax=160)  # a smaller file
+            found = from_text(row[f"picture {name}"], settings.size)
+            panel.imshow(np.where(found[..., np.newaxis], (*to_rgb(ORANGE), 0.75), 0), interpolation="nearest")
+            panel.contour(mask, [0.5], colors=BLUE, linewidths=2)
+            panel.set(xticks=[], yticks=[], xlabel=f"overlap {results.values(variant, name).mean():.2f}")
+            panel.set_title(words if variant == next(iter(shown)) else "", fontsize=11)
+        line[0].set_ylabel(label, fontsize=11)
+    axes[-1, 0].plot([], [], color=BLUE, lw=2, label="the training mask")
+    axes[-1, 0].plot([], [], "s", color=ORANGE, label="what the network marks")
+    finish(figure, path, title, axes[-1, 0])
+
+
+def draw_paddings(results, path, title):
+    """A panel for each network that is there with several paddings: every seed a thin line, the mean a thick one.
+
+    Without such networks nothing is drawn.
+    """
+    if not networks(results):
+        return
+    figure, axes = panels(len(networks(results)), 2.4)
+    marks = ("val_iou_mean", BLUE, f"IoU on {UNSEEN}"), ("overlap on noise", PINK, "training mask, drawn on mere noise")
+    for panel, (name, variants) in zip(axes, networks(results).items(), strict=True):
+        for column, colour, label in marks:
+            values = [results.values(variant, column) for variant in variants.values()]
+            values = np.stack([of[: min(map(len, values))] for of in values])  # (paddings, seeds)
+            panel.plot(list(variants), values, color=colour, lw=0.6, alpha=0.5)
+            panel.plot(list(variants), values.mean(axis=1), color=colour, lw=2.5, marker="o", label=label)
+        panel.set(ylim=(-0.03, 1.03))
+        panel.set_title(name, fontsize=11)
+        panel.grid(axis="y", alpha=0.3)
+    finish(figure, path, title, axes[0])
+
+
+def networks(results):
+    """The networks that are there with several paddings: {name: {padding: variant}}."""
+    found = {}
+    for variant in results.variants:
+        name, comma, padding = results.short(variant).removesuffix(" padding").rpartition(", ")
+        if comma and padding in PADDINGS:
+            found.setdefault(name, {})[padding] = variant
+    return found
+
+
+def border_table(results):
+    """Markdown: what another border than zeros changes for each network, paired by seed."""
+    pairs = {(name, padding): (variant, of["zero"]) for name, of in networks(results).items() if "zero" in of
+             for padding, variant in of.items() if padding != "zero"}
+    columns = {"IoU on unseen images": "val_iou_mean", "training mask drawn on noise": "overlap on noise"}
+    lines = [f"| in place of zeros | {' | '.join(columns)} |", "|---|---|---|"]
+    said = {}
+    for column in columns.values():
+        of = [results.differences(*pair, column) for pair in pairs.values()]
+        said[column] = [with_interval(values, "+.3f") + (p and f", p {p}")
+                        for values, p in zip(of, corrected(of), strict=True)]
+    for number, (name, padding) in enumerate(pairs):
+        lines.append(f"| {name}, {padding} padding | {' | '.join(texts[number] for texts in said.values())} |")
+    return lines
+
+
+def shifted(results, variant):
+    """How the prediction on the shifted training image overlaps with the mask where it was, and where it went."""
+    return ", ".join(f"{with_interval(results.values(variant, column))} {where}"
+                     for column, where in zip(MOVED, ("where it was", "where it went"), strict=True))
+
+
+NUMBERS = {
+    "IoU of 0.8 or more on unseen images": count(least=0.8),
+    "training mask overlapped on unseen images beyond the true shapes": difference(
+        "overlap on unseen images", "training_mask_iou_mean"),
+    "training mask drawn on noise without a shape": mean("overlap on noise"),
+    "in how many runs to 0.5 or more": count("overlap on noise", 0.5),
+    "training mask drawn on flat grey": mean("overlap on flat grey"),
+    "training mask on the training image shifted by 32 pixels": shifted,
+    "training mask where the circle is elsewhere": mean(ELSEWHERE[0]),
+    "IoU where the circle is elsewhere": mean(ELSEWHERE[1]),
+}

@@ -1,96 +1,32 @@
-"""Every question of the study, one block each: what it asks, varies and measures, how it is drawn, what it shows.
+"""Every question of the study, one block each: what it asks, predicts, varies and measures, how it is drawn and shown.
 
-Every variant is a set of changes to the defaults of common/settings.py, so each of its runs is one
-`python train.py --flag value`. A measure with its figure and its numbers has a file of its own beside this one.
+A measure with its figure and its numbers has a file of its own beside this one.
 """
 
 from functools import partial
-from typing import NamedTuple
 
-from common.settings import RECIPES, Settings
-from study import figures, history, memory, numbers, other_images, position, race, receptive_field
+from common.settings import RECIPES
+from study import crossed, figures, history, larger, memory, numbers, other_images, race, receptive_field, rim
 from study.numbers import AGAINST, FITTED, STEPS, TEMPLATE
+from study.question import (
+    FEWER,
+    HALF,
+    LONG,
+    NARROW,
+    PLAIN_DICE,
+    RACERS,
+    RECIPE_2017,
+    Question,
+    both,
+    fresh,
+    noise,
+    raced,
+    varied,
+    with_paddings,
+)
 
-
-class Question(NamedTuple):
-    """One question. A variant is named 'name, noise fill' or 'name, constant fill'."""
-
-    asks: str
-    varies: dict  # {variant: what it changes in the settings}
-    measures: tuple = ()  # functions of run and settings: more columns of the CSV than those of every run
-    draws: dict = {}  # noqa: RUF012 - {file: function of results and path}; nobody changes it
-    shows: dict = {}  # noqa: RUF012 - its key numbers, {label: function of results and variant, one text}
-    reference: str = ""  # the variant, without its fill, that the others are compared with; "" is none
-    seeds: int | dict = 10  # of every variant, or {variant without its fill: number}
-    first_seed: int = 0
-    predicts: str = ""  # what was expected, written down before it ran; it stays when it was wrong
-
-    def settings(self, variant):
-        """The settings of a variant, but for the seed."""
-        return Settings(**self.varies[variant])
-
-    def short(self, variant):
-        """What a variant is called where its fill is said once for all, or there is only one."""
-        return variant.removesuffix(f", {self.settings(variant).fill} fill")
-
-    def seeds_of(self, variant):
-        """With how many seeds a variant is asked."""
-        return self.seeds if isinstance(self.seeds, int) else self.seeds[self.short(variant)]
-
-
-FILLS = {"noise fill": {}, "constant fill": {"fill": "constant"}}
-FEWER = {"validation": 30}  # images, in place of 100: ten seeds see 300, and a run is 4 s shorter
-
-
-def both(variants):
-    """Every variant with either fill."""
-    return {f"{name}, {fill}": {**changes, **of_fill}
-            for name, changes in variants.items() for fill, of_fill in FILLS.items()}
-
-
-def noise(variants):
-    """Every variant with noise fill."""
-    return {f"{name}, noise fill": changes for name, changes in variants.items()}
-
-
-def varied(setting, values, base=FEWER, name="{}"):
-    """A variant for each value of one setting; `name` is a format that takes the value."""
-    return {name.format(value): {**base, setting: value} for value in values}
-
-
-LONG = {**FEWER, "schedule": "constant", "steps": 300, "evaluations": 40}
-HALF = {**FEWER, "width": 0.5}  # narrower ones do not all fit their image
-LONGER = {**HALF, "steps": 400, "evaluations": 40, "watch": 10}
-SLOW = {**LONGER, "learning_rate": 1e-4}
-NARROW = {**FEWER, "learning_rate": 0.01, "steps": 200}  # narrow networks do not all fit their image by the default
-# As in 2017, but for what a list of flags left out before there was --recipe 2017: smoothing, placement and weights.
-PLAIN_DICE = {**RECIPES["2017"], "placement": "anywhere", "side": (0, 0), "initial_weights": "he-normal",
-              "dice_smoothing": 0.0}
-
-# The race of two solutions: at half the width, at a constant rate, seen at 60 of the steps.
-RACE = {**HALF, "schedule": "constant", "steps": 400, "evaluations": 60}
-RACE_2017 = {**RECIPES["2017"], **HALF, "placement": "anywhere", "evaluations": 60}
-RACERS = {
-    **{f"Adam, {rate:g}": {**RACE, "learning_rate": rate} for rate in (1e-3, 5e-4, 2e-4, 1e-4)},
-    "Adam, 0.0001, Dice": {**RACE, "learning_rate": 1e-4, "loss": "dice"},
-    "SGD, 0.1": {**RACE, "learning_rate": 0.1, "optimizer": "sgd"},
-    "no skips, Adam, 0.001": {**RACE, "learning_rate": 1e-3, "network": "unet-without-skips"},
-    "convolutions, Adam, 0.001": {**RACE, "learning_rate": 1e-3, "network": "convolutions"},
-}
 INSTRUMENTS = (memory.measure, race.measure)
-
-
-def fresh(changes):
-    """The same with a fresh image at every step, on which nothing can be remembered."""
-    return {**changes, "samples": changes["steps"]}
-
-
-def with_paddings(variants, paddings=("zero", "reflect", "circular")):
-    """Every variant with each padding."""
-    return {f"{name}, {padding} padding": {**changes, "padding": padding}
-            for name, changes in variants.items() for padding in paddings}
-
-
+OVERLAP = "training_mask_overlap"
 QUESTIONS = {
     # first, because the others take its runs of this recipe over
     "learned": Question(
@@ -109,7 +45,7 @@ QUESTIONS = {
             for weights, changes in (("", {}), (", today's weights", {"initial_weights": "he-normal"}))
             for name, where in (("the recipe of 2017", {}), ("circles anywhere", {"placement": "anywhere"}))}),
         draws={"2017.png": partial(
-            figures.dots, title="The recipe of 2017 finds circles from its own initial weights", overlap=True)},
+            figures.dots, title="The recipe of 2017 finds circles from its own initial weights", overlap=OVERLAP)},
         shows={"the training mask as the prediction": numbers.mean("training_mask_iou_mean"),
                "blur + Otsu": numbers.mean("blur_otsu_iou_mean"), **AGAINST, **TEMPLATE},
         reference="the recipe of 2017"),
@@ -122,7 +58,7 @@ QUESTIONS = {
         reference="this recipe", seeds=20),
     "when": Question(
         asks="Does it generalise first, and memorise later?",
-        varies={**noise({"full width": LONG}),
+        varies={**noise({"full width": LONG, "full width, 2000 steps": {**LONG, "steps": 2000, "watch": 10}}),
                 **both({"a quarter of the width": {**LONG, "steps": 2000, "width": 0.25}})},
         measures=(history.measure,),
         draws={"when.png": partial(history.draw, title="It generalises as it learns, and does not memorise later")},
@@ -141,7 +77,7 @@ QUESTIONS = {
         varies=both({"U-Net": FEWER, "U-Net without skips": {**FEWER, "network": "unet-without-skips"},
                      "twelve convolutions": {**FEWER, "network": "convolutions"},
                      "dense network": {**FEWER, "network": "dense"}}),
-        draws={"sharing.png": partial(figures.dots, title="Without skips it draws the training mask", overlap=True)},
+        draws={"sharing.png": partial(figures.dots, title="Without skips it draws the training mask", overlap=OVERLAP)},
         shows={"parameters": numbers.mean("parameters", ",.0f"), "train IoU": numbers.mean("train_iou"),
                **FITTED, **AGAINST, **TEMPLATE},
         reference="U-Net"),
@@ -158,39 +94,12 @@ QUESTIONS = {
         draws={"size.png": partial(figures.dots, title="More parameters do not hurt; too few learn by luck")},
         shows={"parameters": numbers.mean("parameters", ",.0f"), **FITTED, **TEMPLATE},
         reference="width 1"),
-    "position": Question(
-        asks="Does it know where it is?",
-        varies=noise(varied("padding", ("zero", "reflect", "circular"), {**FEWER, "radius": (20, 20)}, "{} padding")),
-        measures=(position.measure,),
-        draws={"position.png": partial(position.draw, title="It scores alike wherever the circle lies")},
-        shows=position.NUMBERS,
-        reference="zero padding"),
     "samples": Question(
         asks="What is one image short of?",
         varies=noise({"1 image": FEWER, **varied("samples", (2, 4, 8, 16, 32, 64), name="{} images"),
                       "80 images (a fresh one each step)": {**FEWER, "samples": 80}}),
         draws={"samples.png": partial(figures.dots, title="One image is short of little", lowest=0.955)},
         reference="1 image"),
-    "recipe": Question(
-        asks="With which losses, optimisers and rates does it happen?",
-        varies=noise({
-            f"{loss}, {optimizer}, {rate:g}": {**HALF, "loss": loss, "optimizer": optimizer, "learning_rate": rate}
-            for loss in ("cross-entropy", "dice")
-            for optimizer, rates in (("adam", (1e-4, 1e-3, 1e-2)), ("sgd", (1e-3, 1e-2, 1e-1, 1.0)))
-            for rate in rates}),
-        draws={"recipe.png": partial(
-            figures.dots, title="Most losses, optimisers and rates do not fit the image and generalise", overlap=True)},
-        shows={**FITTED, **TEMPLATE},
-        reference="cross-entropy, adam, 0.001"),
-    "later": Question(
-        asks="What do more steps change?",
-        varies=noise({"default rate, full width": {**LONG, "steps": 2000, "watch": 10},
-                      "slow rate, half width": SLOW, "slow rate, half width, Dice": {**SLOW, "loss": "dice"},
-                      "no skips, half width": {**LONGER, "network": "unet-without-skips"}}),
-        measures=(history.measure,),
-        draws={"later.png": partial(
-            history.draw, title="At a slow rate, or without skips, it fits its image only")},
-        shows={"train IoU": numbers.mean("train_iou"), **STEPS, **history.NUMBERS, **TEMPLATE}),
     "controls": Question(
         asks="Could what memorises have learned the rule?",
         predicts="From fresh images each of them learns the rule (IoU 0.8 or more on average). From one image none of "
@@ -203,7 +112,8 @@ QUESTIONS = {
                for images, how in (("one image", dict), ("fresh images", fresh))[: 2 if rate >= 1e-3 else 1]},
             **{f"22 convolutions, Adam, 0.001, {images}": how({**RACERS["convolutions, Adam, 0.001"], "depth": 22})
                for images, how in (("one image", dict), ("fresh images", fresh))}}),
-        measures=INSTRUMENTS),
+        measures=INSTRUMENTS,
+        shows={"train IoU": numbers.mean("train_iou"), **memory.NUMBERS}),
     "border": Question(
         asks="Where does its memory live?",
         predicts="Without a border (circular padding) nothing is drawn on noise or on flat grey. The slow networks, "
@@ -214,19 +124,113 @@ QUESTIONS = {
             **with_paddings({"default": HALF, "no skips": RACERS["no skips, Adam, 0.001"],
                              "slow": RACERS["Adam, 0.0001"], "slow, Dice": RACERS["Adam, 0.0001, Dice"],
                              "moved": {**RACERS["Adam, 0.001"], "labels": "moved"}}),
-            **with_paddings({"2017, 400 steps": {**RECIPES["2017"], **FEWER, "initial_weights": "he-normal",
-                                                 "placement": "anywhere", "steps": 400, "evaluations": 60}},
-                            ("zero", "circular")),
+            **with_paddings({"2017, 400 steps": {**RECIPE_2017, "initial_weights": "he-normal"}}, ("zero", "circular")),
             "dense": {**HALF, "network": "dense"}}),
-        measures=INSTRUMENTS),
+        measures=INSTRUMENTS,
+        draws={"memory.png": partial(memory.draw, title="A rule, two templates and a lookup", shown={
+                   "default, zero padding, noise fill": "default", "no skips, zero padding, noise fill": "no skips",
+                   "slow, Dice, zero padding, noise fill": "slow, Dice", "dense, noise fill": "dense"}),
+               "border.png": partial(memory.draw_paddings, title="Take the border away, and it draws no mask")},
+        shows=memory.NUMBERS, tables=(memory.border_table,)),
     "race": Question(
         asks="Who is first, memory or rule, and does that decide?",
         predicts="A recipe generalises from one image if and only if its rule comes before its memory. Refuted if one "
         "with a ratio of the two times under 0.5 fails, if one above 2 succeeds, or if the rank correlation of ratio "
         "and score over the recipes is above -0.8. (One run of three of the recipes was known.)",
-        varies=noise({f"{name}: {what}": changes for name, racer in RACERS.items() for what, changes in (
-            ("memory", {**racer, "strength": 0.0}), ("rule", fresh(racer)), ("one image", racer))}),
-        measures=INSTRUMENTS),
+        varies=noise({
+            **raced(RACERS),
+            **raced({f"2017{weights}": {**RECIPE_2017, **HALF, "steps": 600, **changes} for weights, changes in (
+                ("", {}), (", today's weights", {"initial_weights": "he-normal"}))}),
+            **raced(with_paddings({name: RACERS[name] for name in (
+                "Adam, 0.001", "Adam, 0.0001", "Adam, 0.0001, Dice", "no skips, Adam, 0.001")}, ("circular",)))}),
+        measures=INSTRUMENTS,
+        draws={"race.png": partial(race.draw, title="Who is first wins")},
+        tables=(race.table,)),
+    "strength": Question(
+        asks="How faint may the circle be before one image no longer suffices?",
+        predicts="The fainter the noise that is added inside, the later the rule, while the memory stays where it is: "
+        "their ratio crosses 1 at a strength between 0.1 and 0.3, above which one image suffices and below which it "
+        "does not. Without a border it suffices further down. (One run at 1 was known.)",
+        varies=noise({
+            **{f"{padding} padding: memory": {**RACERS["Adam, 0.001"], "padding": padding, "strength": 0.0}
+               for padding in ("zero", "circular")},
+            **{f"strength {strength:g}, {padding} padding: {what}": changes
+               for strength in (0.05, 0.1, 0.2, 0.35, 0.5, 1.0) for padding in ("zero", "circular")
+               for what, changes in raced({"": {**RACERS["Adam, 0.001"], "strength": strength,
+                                                "padding": padding}}).items() if "memory" not in what}}),
+        measures=INSTRUMENTS,
+        draws={"strength.png": partial(race.draw_strength, title="Where the rule is late, one image is remembered")},
+        tables=(race.table,)),
+    "dose": Question(
+        asks="Which border carries the place?",
+        predicts="That of the deep levels: with circular padding on levels 4 to 6 alone less than half of the template "
+        "is left on mere noise, with circular padding on levels 1 to 3 alone most of it. With the mean beyond the "
+        "border half of it is left. A circle at the border makes a stronger template than one far from it, a larger "
+        "image a weaker one.",
+        varies=noise({
+            "zeros everywhere": RACERS["Adam, 0.0001, Dice"],
+            **{f"circular on levels {low} to {high}": {**RACERS["Adam, 0.0001, Dice"], "padding": "circular",
+                                                      "padding_levels": (low, high)}
+               for low, high in ((1, 1), (1, 3), (1, 5), (2, 6), (4, 6), (6, 6))},
+            "the mean, everywhere": {**RACERS["Adam, 0.0001, Dice"], "padding": "mean"},
+            **{f"{place} circle": {**RACERS["Adam, 0.0001, Dice"], "placement": placement}
+               for place, placement in (("a central", "central"), ("a bordering", "border"))},
+            **{f"{side} pixels a side, a quarter of the width": {
+                **RACERS["Adam, 0.0001, Dice"], "width": 0.25, "size": (side, side)} for side in (160, 320, 640)}}),
+        measures=INSTRUMENTS,
+        draws={"dose.png": partial(figures.dots, title="Which border carries the place", overlap="overlap on noise")},
+        shows={"train IoU": numbers.mean("train_iou"), **memory.NUMBERS}),
+    "deep": Question(
+        asks="Does it matter how fast the deep levels learn?",
+        predicts="At a rate of 0.0001 it generalises where the levels 3 to 5 and the bottom are held back; at 0.001 it "
+        "memorises where they are sped up.",
+        varies=noise({f"{name}, deep levels at {factor:g}": {**RACERS[name], "deep_rate": factor}
+                      for name in ("Adam, 0.001", "Adam, 0.0001", "Adam, 0.0001, Dice")
+                      for factor in (0.0, 0.1, 1.0, 10.0)}),
+        measures=(*INSTRUMENTS, receptive_field.needed_levels, receptive_field.receptive_field),
+        draws={"deep.png": partial(figures.dots, title="How fast the deep levels learn", overlap="overlap on noise")},
+        shows={"train IoU": numbers.mean("train_iou"), **memory.NUMBERS, **receptive_field.NUMBERS}),
+    "crossed": Question(
+        asks="Is it the image or the initial weights that decide?",
+        predicts="The image more than the weights.",
+        varies=noise({f"{name}, weights {seed}": {**RACERS[recipe], "weights_seed": seed}
+                      for name, recipe in (("slow", "Adam, 0.0001"), ("slow, Dice", "Adam, 0.0001, Dice"))
+                      for seed in range(5)}),
+        measures=INSTRUMENTS,
+        draws={"crossed.png": partial(crossed.draw, title="Images and initial weights, crossed")},
+        shows=crossed.NUMBERS, tables=(crossed.table,), seeds=5),
+    "larger": Question(
+        asks="Does one image suffice where no window decides?",
+        predicts="Of two circles the larger is to be marked. Here an example is an image and not a pixel: one does not "
+        "do, the U-Net needs 64 or more, and twelve convolutions, which see 25 x 25 pixels, never do it.",
+        varies=noise({f"{name}, {samples} image{'s' * (samples > 1)}": {
+                          **FEWER, "width": 0.25, "learning_rate": 0.005, "steps": 1000, "task": "larger",
+                          "network": network, "samples": samples}
+                      for name, network in (("U-Net", "unet"), ("convolutions", "convolutions"))
+                      for samples in (1, 4, 16, 64, 256)}),
+        measures=(larger.measure,),
+        draws={"larger.png": partial(larger.draw, title="Of two circles the larger: here one image does not do")},
+        shows={"train IoU": numbers.mean("train_iou"), **larger.NUMBERS}),
+    "windows": Question(
+        asks="Is an example a pixel, a window or an image?",
+        predicts="A pixel with what surrounds it: 25,600 labels do as well scattered over 25 images, or in a window of "
+        "32 x 32 pixels of each of 25, as on one image, within 0.01.",
+        varies=noise({
+            "one image": HALF,
+            "25 images, 1024 pixels of each": {**HALF, "samples": 25, "supervised_pixels": 1024},
+            "25 images, a window of each": {**HALF, "samples": 25, "supervised_window": 32},
+            "one image, 1024 of its pixels": {**HALF, "supervised_pixels": 1024},
+            "one image, a window of it": {**HALF, "supervised_window": 32}}),
+        draws={"windows.png": partial(figures.dots, title="An example is a pixel with what surrounds it")},
+        reference="one image"),
+    "rim": Question(
+        asks="What does the good network remember?",
+        predicts="The rim: nine tenths of the pixels that it gets wrong lie within two pixels of the edge of the mask, "
+        "and on its training image it gets these right too.",
+        varies=noise({"one image": FEWER, "80 images, a fresh one each step": {**FEWER, "samples": 80}}),
+        measures=(rim.measure,),
+        draws={"rim.png": partial(rim.draw, title="What it remembers of its one image is the rim")},
+        shows={"train IoU": numbers.mean("train_iou"), **rim.NUMBERS}),
     "results": Question(
         asks="How well does one image teach the next hundred, by which recipe?",
         varies={**both({"this recipe": {}, "this recipe, 150 steps, --augment": {"augment": True, "steps": 150},

@@ -1,4 +1,18 @@
-"""The race of two solutions: after how many steps the memory would be there, after how many the rule, and who wins."""
+"""The race of two solutions: after how many steps the memory would be there, after how many the rule, and who wins.
+
+Both times are measured where the other solution cannot be had: the memory's where nothing is added inside the mask, so
+that there is no rule (--strength 0), the rule's on a fresh image at every step, so that nothing can be remembered.
+"""
+
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import spearmanr
+
+from common.plots import BLUE, ORANGE
+from study.figures import GREY, finish, panels
+from study.results import ENOUGH, bootstrap, with_interval
 
 GOALS = (0.5, 0.8, 0.9)  # IoU
 CURVES = {"train_iou": "training image", "val_iou_mean": "unseen images"}
@@ -16,3 +30,154 @@ def measure(run, settings):
     """
     return {column(curve, goal): next((point["step"] for point in run.history if point[curve] >= goal), "")
             for curve in CURVES for goal in GOALS}
+
+
+def times(results, variant, curve, goal):
+    """The steps to a goal on one of CURVES, float64 (n,), infinite where it was not reached."""
+    steps = results.values(variant, column(curve, goal))
+    return np.where(np.isnan(steps), np.inf, steps)
+
+
+def racers(results):
+    """The variants that train on one image with a rule to find, {variant: (that without a rule, that without memory)}.
+
+    Those that lack one of the two are left out.
+    """
+    by_settings = {results.settings(variant): variant for variant in results.variants}
+    found = {}
+    for settings, variant in by_settings.items():
+        memory, rule = replace(settings, strength=0.0), replace(settings, samples=settings.steps)
+        if settings.samples == 1 and settings.strength > 0 and {memory, rule} <= by_settings.keys():
+            found[variant] = by_settings[memory], by_settings[rule]
+    return found
+
+
+def races(results, goal):
+    """Of each of `racers`: steps to the memory and to the rule, and IoU on unseen images; float64 (racers, seeds)."""
+    found = [(times(results, memory, "train_iou", goal), times(results, rule, "val_iou_mean", goal),
+              results.values(variant)) for variant, (memory, rule) in racers(results).items()]
+    seeds = min((len(of) for racer in found for of in racer), default=0)
+    return tuple(np.stack([racer[part][:seeds] for racer in found]) for part in range(3))
+
+
+def ratios(memory, rule):
+    """Median steps to the rule over median steps to the memory, of each racer; nan where neither is reached.
+
+    memory, rule: (racers, seeds). Under 1 the rule is first.
+    """
+    memory, rule = np.median(memory, axis=1), np.median(rule, axis=1)
+    with np.errstate(invalid="ignore"):
+        return rule / memory
+
+
+def rank_correlation(memory, rule, scores):
+    """Spearman's rank correlation of the racers' ratios with their mean scores; those without a ratio do not count."""
+    of, scores = ratios(memory, rule), scores.mean(axis=1)
+    known = ~np.isnan(of)
+    if len(set(of[known])) < 2 or len(set(scores[known])) < 2:  # there is no order
+        return np.nan
+    return spearmanr(of[known], scores[known]).statistic
+
+
+def correlations(results):
+    """Markdown: for each of GOALS how often who is first won, and the rank correlation with its interval over seeds."""
+    lines, generator = [], np.random.default_rng(0)
+    for goal in GOALS:
+        memory, rule, scores = races(results, goal)
+        seeds = scores.shape[1]
+        again = [rank_correlation(*(of[:, generator.integers(seeds, size=seeds)] for of in (memory, rule, scores)))
+                 for _ in range(1000)]
+        of, generalise = ratios(memory, rule), (scores >= goal).mean(axis=1) > 0.5
+        known = ~np.isnan(of)
+        right = ((of < 1) == generalise)[known]
+        broken = ((of < 0.5) & ~generalise)[known].sum(), ((of > 2) & generalise)[known].sum()
+        correlation = rank_correlation(memory, rule, scores)
+        said = "" if np.isnan(correlation) else (
+            "; rank correlation of ratio and score {:+.2f} [{:+.2f}, {:+.2f}]".format(
+                correlation, *np.nanpercentile(again, [2.5, 97.5])))
+        lines.append(f"* At IoU {goal}: who is first wins in {right.sum()} of {len(right)} (most runs come to it or do "
+                     f"not); a ratio under 0.5 fails in {broken[0]}, one above 2 succeeds in {broken[1]}{said}.")
+    return lines
+
+
+def middle(values):
+    """'34 (20 to 61)': median and range of steps, some of which may never have been."""
+    low, median, high = (f"{step:.0f}" if np.isfinite(step) else "never"
+                         for step in (values.min(), np.median(values), values.max()))
+    return f"{median} ({low} to {high})"
+
+
+def table(results):
+    """Markdown: a line for each racer, then what it says of the prediction; nothing before both times are known."""
+    if not (found := racers(results)):
+        return []
+    each = {goal: (races(results, goal)[2] >= goal, ratios(*races(results, goal)[:2])) for goal in GOALS}
+    memory, rule, scores = races(results, GOALS[-1])
+    head = ["", f"steps to the memory, train IoU {GOALS[-1]}", f"steps to the rule, unseen IoU {GOALS[-1]}",
+            "IoU on unseen images after one",
+            *(f"rule over memory at {goal}; runs that come to it" for goal in GOALS)]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for number, variant in enumerate(found):
+        cells = [name(results, variant), middle(memory[number]), middle(rule[number]), with_interval(scores[number]),
+                 *(f"{of[number]:.2f}; {well[number].sum()} of {len(well[number])}" for well, of in each.values())]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, "", *correlations(results)]
+
+
+def name(results, variant):
+    """A racer in words."""
+    return results.short(variant).removesuffix(": one image")
+
+
+def draw(results, path, title, goal=0.9):
+    """IoU on unseen images of each racer over steps to the rule over steps to the memory; faint: every seed.
+
+    Without racers nothing is drawn.
+    """
+    if not racers(results):
+        return
+    figure, (axes,) = panels(1, 4.6)
+    variants, (memory, rule, scores) = list(racers(results)), races(results, goal)
+    of, each, edges = ratios(memory, rule), rule / memory, (0.05, 20)
+    for number, variant in enumerate(variants):
+        bordered = results.settings(variant).padding == "zero"
+        colour, label = (BLUE, "with a border (zeros)") if bordered else (ORANGE, "without (circular padding)")
+        low, high = bootstrap(tuple(scores[number])) if len(scores[number]) >= ENOUGH else (scores[number].mean(),) * 2
+        x, y = np.clip(of[number], *edges), scores[number].mean()
+        axes.plot(np.clip(each[number], *edges), scores[number], ".", color=colour, alpha=0.25)
+        axes.errorbar(x, y, yerr=[[max(y - low, 0)], [max(high - y, 0)]], color=colour, marker="o", ms=8, capsize=4,
+                      zorder=3, label=label if label not in axes.get_legend_handles_labels()[1] else None)
+        axes.annotate(name(results, variant), (x, y), xytext=(8, 6), textcoords="offset points", fontsize=9)
+    axes.axvline(1, color=GREY, ls=":", lw=1.5)
+    axes.set(xscale="log", xlim=edges, ylim=(-0.03, 1.03), ylabel="IoU on images it never saw, from one image",
+             xlabel=f"steps to the rule / steps to the memory (IoU {goal})")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    finish(figure, path, title, axes)
+
+
+def draw_strength(results, path, title, goal=0.9):
+    """Over the strength of what is added inside: steps to the rule and to the memory, and IoU after one image."""
+    figure, (above, below) = plt.subplots(2, 1, figsize=(8, 6), dpi=100, layout="constrained", sharex=True)
+    for padding, colour, words in (("zero", BLUE, "with a border"), ("circular", ORANGE, "without")):
+        of = {results.settings(variant).strength: (variant, *both) for variant, both in racers(results).items()
+              if results.settings(variant).padding == padding}
+        if not of:
+            continue
+        strengths, variants = list(of), list(of.values())
+        rule = [np.median(times(results, variant[2], "val_iou_mean", goal)) for variant in variants]
+        memory = [np.median(times(results, variant[1], "train_iou", goal)) for variant in variants]
+        above.plot(strengths, rule, color=colour, marker="o", lw=2.5, label=f"rule, {words}")
+        above.plot(strengths, memory, color=colour, ls="--", lw=2, label=f"memory, {words}")
+        scores = [results.values(variant[0]) for variant in variants]
+        for strength, values in zip(strengths, scores, strict=True):
+            below.plot(np.full(len(values), strength), values, ".", color=colour, alpha=0.3)
+        below.plot(strengths, [values.mean() for values in scores], color=colour, marker="o", lw=2.5)
+    above.set(ylabel=f"steps to IoU {goal}", yscale="log")
+    below.set(ylabel="IoU on images it never saw,\nfrom one image", xlabel="strength of the noise added inside",
+              xscale="log", ylim=(-0.03, 1.03))
+    for panel in (above, below):
+        panel.grid(alpha=0.3)
+        panel.xaxis.set_major_formatter("{x:g}")
+    above.yaxis.set_major_formatter("{x:g}")
+    finish(figure, path, title, above)

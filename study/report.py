@@ -7,15 +7,16 @@ import numpy as np
 from common.files import write_bytes
 from common.settings import training_flags
 from study.questions import QUESTIONS
-from study.results import NULLS, Results, read_rows, with_interval
+from study.results import NULLS, Results, corrected, read_rows, with_interval
 
 INTRODUCTION = """\
 Written by `python -m study`. n counts training seeds, each another image and other initial weights; ± is the standard
 deviation over seeds; brackets are 95% intervals of the mean (bootstrap, bias-corrected and accelerated, from ten seeds
-on), each by itself, not corrected for their number; differences are paired by seed. The command of a variant, with a
-seed for N, repeats a row of its CSV; the last digits depend on the machine and on the number of threads, 2 in all rows
-(set TF_NUM_INTRAOP_THREADS=2 where there are more or fewer cores). "training, s" is the median time of the steps with
-their tracing, without scoring, while several runs share the machine. What it all says: docs/answer.md."""
+on), each by itself. Differences are paired by seed; p is that of Wilcoxon's signed-rank test, corrected for all
+differences of the question (Holm). The command of a variant, with a seed for N, repeats a row of its CSV; the last
+digits depend on the machine and on the number of threads, which a row says (set TF_NUM_INTRAOP_THREADS to it).
+"training, s" is the median time of the steps with their tracing, without scoring, while several runs share the machine.
+What it all says: docs/answer.md."""
 
 
 def with_deviation(values):
@@ -36,13 +37,16 @@ def score_table(results):
     """
     reference = results.question.reference
     against = f"against {reference}" if reference else ""
+    compared = {variant: f"{reference}, {fill}" for fill, variants in results.fills.items() for variant in variants
+                if f"{reference}, {fill}" in variants and variant != f"{reference}, {fill}"}
+    chances = dict(zip(compared, corrected([results.differences(*pair) for pair in compared.items()]), strict=True))
     lines = [f"| | n | train IoU | IoU on unseen images | {against} | 0.9 or more | worst, median, best run | "
              "worst image | training, s | command |", f"|{'---|' * 10}"]
     for fill, variants in results.fills.items():
         beside = f"{reference}, {fill}"
         for variant in variants:
-            difference = "" if variant == beside or beside not in variants else with_interval(
-                results.differences(variant, beside), "+.4f")
+            difference = "" if variant not in compared else with_interval(
+                results.differences(variant, beside), "+.4f") + (chances[variant] and f", p {chances[variant]}")
             command = " ".join(["python train.py --seed N", *training_flags(results.settings(variant))])
             train, unseen, lowest, seconds = (results.values(variant, name) for name in (
                 "train_iou", "val_iou_mean", "val_iou_min", "train_seconds"))
@@ -77,9 +81,12 @@ def section(name, folder):
     pictures = []
     for file, draw in question.draws.items():
         draw(results, folder / file)
+        if not (folder / file).exists():  # too few variants have rows
+            continue
         pictures += ["", f"![{question.asks}]({file})"]
     predicted = ["", f"Predicted before it ran: {question.predicts}"] * bool(question.predicts)
-    return [f"## {name}: {question.asks}", *predicted, *pictures, "", *key_numbers(results), "",
+    tables = [line for table in question.tables for line in ("", *table(results))]
+    return [f"## {name}: {question.asks}", *predicted, *pictures, *tables, "", *key_numbers(results), "",
             *score_table(results), ""]
 
 

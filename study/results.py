@@ -93,6 +93,22 @@ def with_interval(values, form=".3f"):
     return f"{np.mean(values):{form}} [{low:{form}}, {high:{form}}]"
 
 
+def corrected(differences):
+    """How likely each of several paired differences is by chance: '0.006', or '' from fewer than ENOUGH seeds.
+
+    differences: list of float64 (n,). Wilcoxon's signed-rank test (1945), corrected for their number (Holm 1979).
+    """
+    from scipy.stats import wilcoxon
+
+    each = {number: wilcoxon(of).pvalue if np.any(of) else 1.0
+            for number, of in enumerate(differences) if len(of) >= ENOUGH}
+    texts, least = [""] * len(differences), 0.0
+    for rank, (number, p) in enumerate(sorted(each.items(), key=lambda pair: pair[1])):
+        least = max(least, min(1.0, p * (len(each) - rank)))
+        texts[number] = f"{least:.3f}"
+    return texts
+
+
 class Results:
     """The rows of one question, by variant and training seed.
 
@@ -122,10 +138,10 @@ class Results:
         """Several columns of all seeds of a variant, float64 (n, columns)."""
         return np.stack([self.values(variant, column) for column in columns], axis=1)
 
-    def differences(self, variant, other):
-        """IoU on unseen images of a variant minus that of another, of the seeds that both have, float64 (n,)."""
+    def differences(self, variant, other, column="val_iou_mean"):
+        """A column of a variant minus that of another, of the seeds that both have, float64 (n,)."""
         seeds = [seed for seed in self.rows[variant] if seed in self.rows[other]]
-        return np.array([float(self.rows[variant][seed]["val_iou_mean"]) - float(self.rows[other][seed]["val_iou_mean"])
+        return np.array([float(self.rows[variant][seed][column]) - float(self.rows[other][seed][column])
                          for seed in seeds])
 
 

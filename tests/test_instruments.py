@@ -8,7 +8,7 @@ import train
 from common import metrics
 from common.settings import Settings
 from data import create_data
-from study import history, memory, other_images, position, race, receptive_field
+from study import history, larger, memory, other_images, race, receptive_field, rim
 
 SMALL = dict(size=(96, 96), radius=(10, 12), width=0.25, learning_rate=1e-4, steps=1, evaluations=1, validation=1,
              watch=1)
@@ -141,7 +141,7 @@ def test_a_template_a_lookup_and_the_rule_are_told_apart(run):
                            "rule": (1, geometry, 0, 0, shared, 1, 0, 1)}.items():
         names = (*memory.OVERLAPS, *memory.MOVED, *memory.ELSEWHERE)
         assert [rows[kind][name] for name in names] == pytest.approx(expected), kind
-    assert rows["rule"][memory.SHARE] == mask.mean()
+    assert rows["rule"][memory.SHARE] == pytest.approx(mask.mean())
     picture = rows["rule"]["picture overlap on unseen images"]
     assert np.array_equal(memory.from_text(picture, settings.size), validation[1][0, ..., 0])
     later = memory.measure(run._replace(network=Answers(kinds["rule"])), Settings(fill="constant", level=200, seed=1))
@@ -157,15 +157,31 @@ def test_the_race_is_timed_by_the_first_step_that_is_seen_at_a_goal(run):
         "steps to 0.8 on the unseen images": "", "steps to 0.9 on the unseen images": ""}
 
 
-def test_positions_are_a_grid_of_circles_that_fit(run):
-    settings = Settings(fill="constant", level=80, radius=(20, 20))
-    training = create_data(1, settings)
-    row = position.measure(run._replace(network=Painted(), train=training), settings, images=1)
-    assert [row.pop(f"training {axis}") for axis in ("row", "column")] == [
-        indices.mean() for indices in np.nonzero(training[1][0, ..., 0])]
-    assert len(row) == position.PLACES**2
-    assert {"iou at 20 20", "iou at 139 20", "iou at 80 80", "iou at 139 139"} <= row.keys()
-    assert set(row.values()) == {1}
+def test_wrong_pixels_are_counted_by_their_distance_from_the_edge(run):
+    mask = np.zeros((1, 40, 40, 1), "float32")
+    mask[:, 10:20, 10:20] = 1
+    found = mask.copy()
+    found[0, 10, 10], found[0, 12, 12], found[0, 30, 15], found[0, 20, 15] = 0, 0, 1, 1
+    unseen = run._replace(network=Answers(lambda X: found[0, ..., 0]), train=(mask, found), validation=(mask, mask))
+    row = rim.measure(unseen, Settings())
+    assert [row[rim.column("unseen", most)] for most in rim.EDGES] == [2, 2, 3, 3, 3, 3, 4]
+    assert {row[rim.column("trained", most)] for most in rim.EDGES} == {0}
+    assert row["pixels of the mask, unseen"] == 100
+
+
+def test_the_larger_of_two_is_told_from_both_and_from_the_smaller(run):
+    settings = Settings(fill="constant", level=200, task="larger")
+
+    def pick(which):
+        def answer(X):
+            _, labels, stats, _ = cv2.connectedComponentsWithStats((X == 200).astype("uint8"))
+            return np.isin(labels, which(range(1, len(stats)), key=lambda label: stats[label, cv2.CC_STAT_AREA]))
+        return answer
+
+    rows = [larger.measure(run._replace(network=Answers(answer)), settings, images=8)
+            for answer in (pick(max), pick(min), lambda X: X == 200)]
+    assert [row[larger.RIGHT] for row in rows] == [pytest.approx(1, abs=0.13), 0, 0]  # two that touch are one
+    assert 0.55 < rows[0][larger.BOTH] < 0.95
 
 
 def test_the_history_is_kept_but_for_its_last_row_which_is_of_other_images(run):

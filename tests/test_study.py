@@ -15,7 +15,8 @@ from common.files import read_table, write_table
 from common.settings import Settings, training_flags
 from study import history, other_images, processes
 from study.__main__ import Options, planned, run_question
-from study.questions import QUESTIONS, Question
+from study.question import Question
+from study.questions import QUESTIONS
 from study.results import SCORES, add_row, identity, known_by, read_rows
 
 COMMITTED = Path(__file__).parent.parent / "docs" / "study"

@@ -1,0 +1,47 @@
+"""Two circles, of which the larger is to be marked: a task that no window can solve, over the number of images."""
+
+import numpy as np
+
+from common import metrics
+from common.plots import BLUE, ORANGE
+from data import draw_two, random_stream
+from study.figures import GREY, finish, panels
+from study.numbers import mean
+from study.other_images import paint, predictions
+
+BOTH, RIGHT = "iou of both circles", "share of images that are decided right"
+
+
+def measure(run, settings, images=30):
+    """What marking both circles scores, and in how many images more of the larger is marked than of the smaller.
+
+    More of it by share: a network that cannot tell decides half of them right.
+    """
+    generator = random_stream(settings.seed, "test")
+    pairs = [draw_two(generator, settings) for _ in range(images)]
+    found = predictions(run, [paint(generator, larger | smaller, settings) for larger, smaller in pairs])[..., 0]
+    right = [of[larger].mean() > of[smaller].mean() for of, (larger, smaller) in zip(found, pairs, strict=True)]
+    larger, both = (np.stack(masks) for masks in zip(*((larger, larger | smaller) for larger, smaller in pairs),
+                                                     strict=True))
+    return {BOTH: metrics.iou(larger, both).mean(), RIGHT: np.mean(right)}
+
+
+def draw(results, path, title):
+    """IoU on unseen images over the number of training images, by network; and what marking both circles scores."""
+    figure, (axes,) = panels(1, 3.8)
+    for network, colour in (("unet", BLUE), ("convolutions", ORANGE)):
+        of = {results.settings(variant).samples: results.values(variant) for variant in results.variants
+              if results.settings(variant).network == network}
+        for samples, values in of.items():
+            axes.plot(np.full(len(values), samples), values, ".", color=colour, alpha=0.3)
+        axes.plot(list(of), [values.mean() for values in of.values()], color=colour, marker="o", lw=2.5,
+                  label={"unet": "U-Net", "convolutions": "convolutions, 25 x 25 pixels"}[network])
+    axes.axhline(np.mean([results.values(variant, BOTH).mean() for variant in results.variants]), color=GREY, ls=":",
+                 label="both circles marked")
+    axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="training images", ylabel="IoU on images it never saw")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    finish(figure, path, title, axes)
+
+
+NUMBERS = {"both circles marked": mean(BOTH), RIGHT: mean(RIGHT)}
