@@ -84,9 +84,8 @@ def correlations(results):
     lines, generator = [], np.random.default_rng(0)
     for goal in GOALS:
         memory, rule, scores = races(results, goal)
-        seeds = scores.shape[1]
-        again = [rank_correlation(*(of[:, generator.integers(seeds, size=seeds)] for of in (memory, rule, scores)))
-                 for _ in range(1000)]
+        seeds = generator.integers(scores.shape[1], size=(1000, scores.shape[1]))
+        again = [rank_correlation(*(of[:, some] for of in (memory, rule, scores))) for some in seeds]
         of, generalise = ratios(memory, rule), (scores >= goal).mean(axis=1) > 0.5
         known = ~np.isnan(of)
         right = ((of < 1) == generalise)[known]
@@ -119,7 +118,8 @@ def table(results):
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for number, variant in enumerate(found):
         cells = [name(results, variant), middle(memory[number]), middle(rule[number]), with_interval(scores[number]),
-                 *(f"{of[number]:.2f}; {well[number].sum()} of {len(well[number])}" for well, of in each.values())]
+                 *(f"{'neither' if np.isnan(of[number]) else f'{of[number]:.2f}'}; {well[number].sum()} of "
+                   f"{len(well[number])}" for well, of in each.values())]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, "", *correlations(results)]
 

@@ -182,6 +182,49 @@ def test_the_key_numbers_are_what_the_rows_say(name, changes, label, variant, sa
     assert re.sub(r" \[[^]]+\]", "", said_with_intervals) == said
 
 
+def lines_of_table(name, changes, seeds=10):
+    """The first table of a question, and what stands below it, as they stand in the report; changes as above."""
+    question = QUESTIONS[name]
+    rows = [a_row(question, variant, seed, {column: value(seed) if callable(value) else value
+                                            for part, of in changes.items() if part in variant
+                                            for column, value in of.items()})
+            for variant in question.varies for seed in range(seeds)]
+    return question.tables[0](Results(question, rows))
+
+
+def test_the_race_is_won_by_who_is_first_and_lost_where_the_prediction_fails():
+    memory, rule = (f"steps to 0.9 on the {which}" for which in ("training image", "unseen images"))
+    won = {": memory": {memory: 100}, ": rule": {rule: 10}, ": one image": {"val_iou_mean": 0.95}}
+    changes = {f"Adam, 0.0001{which}": {**of, **({rule: ""} if which == ": rule" else {"val_iou_mean": 0.2})}
+               for which, of in won.items()}  # a rule that never comes
+    lines = lines_of_table("race", {**won, **changes})
+    line = next(line for line in lines if line.startswith("| Adam, 0.0005 |"))
+    assert "| 100 (100 to 100) | 10 (10 to 10) | 0.950 |" in line
+    assert line.endswith("| 0.10; 10 of 10 |")
+    line = next(line for line in lines if line.startswith("| Adam, 0.0001 |"))
+    assert "| never (never to never) |" in line
+    assert line.endswith("| inf; 0 of 10 |")
+    racers = len([variant for variant in QUESTIONS["race"].varies if ": one image" in variant])
+    assert lines[-1].startswith(f"* At IoU 0.9: who is first wins in {racers} of {racers} ")
+    assert "a ratio under 0.5 fails in 0, one above 2 succeeds in 0; rank correlation" in lines[-1]
+    assert "-1.00" in lines[-1]
+    failed = lines_of_table("race", {**won, **changes, "SGD, 0.1: one": {"val_iou_mean": 0.5},
+                                     "Adam, 0.0001: one": {"val_iou_mean": 0.95}})[-1]
+    assert f"wins in {racers - 2} of {racers} " in failed
+    assert "a ratio under 0.5 fails in 1, one above 2 succeeds in 1" in failed
+
+
+def test_what_a_border_changes_is_paired_by_seed_and_corrected():
+    lines = lines_of_table("border", {"slow, circular": {"val_iou_mean": lambda seed: 0.95 + seed / 50,
+                                                         "overlap on noise": 0.0}})
+    line = next(line for line in lines if line.startswith("| slow, circular padding |"))
+    unseen, overlap = line.split(" | ")[1:]
+    assert unseen.startswith("+0.095 [")
+    assert ", p 0.0" in unseen
+    assert overlap.startswith("-0.900, p 0.0")
+    assert "| slow, reflect padding | +0.000, p 1.000 | +0.000, p 1.000 |" in lines
+
+
 def test_key_numbers_have_intervals_where_seeds_differ():
     said = key_numbers("labels", {"": {"train_iou": lambda seed: 0.9 + seed / 100}})
     assert said["train IoU", "random pixels, noise fill"].startswith("0.945 [0.9")
