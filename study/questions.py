@@ -130,7 +130,8 @@ QUESTIONS = {
         draws={"memory.png": partial(memory.draw, title="A rule, two templates and a lookup", shown={
                    "default, zero padding, noise fill": "default", "no skips, zero padding, noise fill": "no skips",
                    "slow, Dice, zero padding, noise fill": "slow, Dice", "dense, noise fill": "dense"}),
-               "border.png": partial(memory.draw_paddings, title="Without a border it draws no mask, and mostly finds the rule")},
+               "border.png": partial(
+                   memory.draw_paddings, title="Without a border it draws no mask, and mostly finds the rule")},
         shows=memory.NUMBERS, tables=(memory.border_table,)),
     "race": Question(
         asks="Who is first, memory or rule, and does that decide?",

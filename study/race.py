@@ -4,10 +4,12 @@ Both times are measured where the other solution cannot be had: the memory's whe
 that there is no rule (--strength 0), the rule's on a fresh image at every step, so that nothing can be remembered.
 """
 
+import itertools
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.transforms import Bbox
 from scipy.stats import spearmanr
 
 from common.plots import BLUE, ORANGE
@@ -70,32 +72,44 @@ def ratios(memory, rule):
         return rule / memory
 
 
-def rank_correlation(memory, rule, scores):
-    """Spearman's rank correlation of the racers' ratios with their mean scores; those without a ratio do not count."""
-    of, scores = ratios(memory, rule), scores.mean(axis=1)
-    known = ~np.isnan(of)
-    if len(set(of[known])) < 2 or len(set(scores[known])) < 2:  # there is no order
+# What may foretell the score of a racer, in words: functions of steps to memory and rule, both (racers, seeds).
+FORETOLD_BY = {
+    "ratio": ratios,
+    "the steps to the rule alone": lambda memory, rule: np.median(rule, axis=1),
+    "those to the memory alone": lambda memory, rule: np.median(memory, axis=1),
+}
+
+
+def rank_correlation(by, scores):
+    """Spearman's rank correlation of what may foretell a racer's score, (racers,), with its mean; nan is left out.
+
+    scores: (racers, seeds). Itself nan where there is no order.
+    """
+    scores, known = scores.mean(axis=1), ~np.isnan(by)
+    if len(set(by[known])) < 2 or len(set(scores[known])) < 2:
         return np.nan
-    return spearmanr(of[known], scores[known]).statistic
+    return spearmanr(by[known], scores[known]).statistic
 
 
 def correlations(results):
-    """Markdown: for each of GOALS how often who is first won, and the rank correlation with its interval over seeds."""
+    """Markdown: for each of GOALS how often who is first won, and rank correlations with their intervals over seeds."""
     lines, generator = [], np.random.default_rng(0)
     for goal in GOALS:
         memory, rule, scores = races(results, goal)
         seeds = generator.integers(scores.shape[1], size=(1000, scores.shape[1]))
-        again = [rank_correlation(*(of[:, some] for of in (memory, rule, scores))) for some in seeds]
         of, generalise = ratios(memory, rule), (scores >= goal).mean(axis=1) > 0.5
         known = ~np.isnan(of)
         right = ((of < 1) == generalise)[known]
         broken = ((of < 0.5) & ~generalise)[known].sum(), ((of > 2) & generalise)[known].sum()
-        correlation = rank_correlation(memory, rule, scores)
-        said = "" if np.isnan(correlation) else (
-            "; rank correlation of ratio and score {:+.2f} [{:+.2f}, {:+.2f}]".format(
-                correlation, *np.nanpercentile(again, [2.5, 97.5])))
+        said = []
+        for words, by in FORETOLD_BY.items():
+            if not np.isnan(correlation := rank_correlation(by(memory, rule), scores)):
+                again = [rank_correlation(by(memory[:, some], rule[:, some]), scores[:, some]) for some in seeds]
+                said.append("of {} {:+.2f} [{:+.2f}, {:+.2f}]".format(
+                    words, correlation, *np.nanpercentile(again, [2.5, 97.5])))
         lines.append(f"* At IoU {goal}: who is first wins in {right.sum()} of {len(right)} (most runs come to it or do "
-                     f"not); a ratio under 0.5 fails in {broken[0]}, one above 2 succeeds in {broken[1]}{said}.")
+                     f"not); a ratio under 0.5 fails in {broken[0]}, one above 2 succeeds in {broken[1]}; rank "
+                     f"correlation with the score: {', '.join(said) or 'there is no order'}.")
     return lines
 
 
@@ -138,7 +152,7 @@ def draw(results, path, title, goal=0.9):
         return
     figure, (axes,) = panels(1, 4.6)
     variants, (memory, rule, scores) = list(racers(results)), races(results, goal)
-    of, each, edges = ratios(memory, rule), rule / memory, (0.05, 20)
+    of, each, edges, places = ratios(memory, rule), rule / memory, (0.05, 20), []
     for number, variant in enumerate(variants):
         bordered = results.settings(variant).padding == "zero"
         colour, label = (BLUE, "with a border (zeros)") if bordered else (ORANGE, "without (circular padding)")
@@ -147,13 +161,32 @@ def draw(results, path, title, goal=0.9):
         axes.plot(np.clip(each[number], *edges), scores[number], ".", color=colour, alpha=0.25)
         axes.errorbar(x, y, yerr=[[max(y - low, 0)], [max(high - y, 0)]], color=colour, marker="o", ms=8, capsize=4,
                       zorder=3, label=label if label not in axes.get_legend_handles_labels()[1] else None)
-        axes.annotate(name(results, variant), (x, y), xytext=(8, 6), textcoords="offset points", fontsize=9)
+        places.append((x, y, name(results, variant)))
     axes.axvline(1, color=GREY, ls=":", lw=1.5)
     axes.set(xscale="log", xlim=edges, ylim=(-0.03, 1.03), ylabel="IoU on images it never saw, from one image",
              xlabel=f"steps to the rule / steps to the memory (IoU {goal})")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
-    finish(figure, path, title, axes)
+    axes.legend(loc="lower left")
+    figure.canvas.draw()  # now the points are where they stay, but for the line that the title takes
+    label_each(axes, places)
+    finish(figure, path, title)
+
+
+def label_each(axes, places):
+    """Write a label beside each point, where no other label or point is: places are (x, y, text)."""
+    figure, taken = axes.figure, [axes.transData.transform(place[:2]) for place in places]
+    taken, inside = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in taken], axes.get_window_extent()
+    for x, y, text in places:
+        for down, side in itertools.product((6, -14, 20, -28, 34, -42, -56), ("left", "right")):
+            label = axes.annotate(text, (x, y), xytext=(9 if side == "left" else -9, down), ha=side,
+                                  textcoords="offset points", fontsize=9)
+            box = label.get_window_extent(figure.canvas.get_renderer())
+            if not any(box.overlaps(other) for other in taken) and inside.contains(box.x0, box.y0) and inside.contains(
+                    box.x1, box.y1):
+                break
+            label.remove()
+        taken.append(box)
 
 
 def draw_strength(results, path, title, goal=0.9):

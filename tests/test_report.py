@@ -207,7 +207,7 @@ def test_the_race_is_won_by_who_is_first_and_lost_where_the_prediction_fails():
     racers = len([variant for variant in QUESTIONS["race"].varies if ": one image" in variant])
     assert lines[-1].startswith(f"* At IoU 0.9: who is first wins in {racers} of {racers} ")
     assert "a ratio under 0.5 fails in 0, one above 2 succeeds in 0; rank correlation" in lines[-1]
-    assert "-1.00" in lines[-1]
+    assert "of ratio -1.00 [-1.00, -1.00], of the steps to the rule alone -1.00 [-1.00, -1.00]." in lines[-1]
     failed = lines_of_table("race", {**won, **changes, "SGD, 0.1: one": {"val_iou_mean": 0.5},
                                      "Adam, 0.0001: one": {"val_iou_mean": 0.95}})[-1]
     assert f"wins in {racers - 2} of {racers} " in failed
