@@ -170,8 +170,9 @@ def make_optimizer(settings):
 
         def update_step(self, gradient, variable, learning_rate):
             factor = settings.bias_rate if len(variable.shape) == 1 else 1  # kernels have more axes
-            path = self._trainable_variables[self._get_variable_index(variable)].path  # TensorFlow's own has none
-            factor *= settings.deep_rate if path.startswith(DEEP) else 1
+            if settings.deep_rate != 1:
+                path = self._trainable_variables[self._get_variable_index(variable)].path  # TensorFlow's own has none
+                factor *= settings.deep_rate if path.startswith(DEEP) else 1
             super().update_step(gradient, variable, learning_rate * factor)
 
     optimizer = kind if settings.bias_rate == settings.deep_rate == 1 else RateByVariable

@@ -193,7 +193,8 @@ def check_image(settings):
         raise UserError(f"--noise {settings.noise}{factor} exceeds 8 bits where two draws add up; give at most "
                         f"--noise {int(255 / (1 + settings.strength)) + 1}")
     if settings.fill != "noise" and settings.strength != 1:
-        raise UserError(f"--strength is of --fill noise and means nothing to --fill {settings.fill}; leave it out")
+        raise UserError(f"--strength is of --fill noise and means nothing to --fill {settings.fill}; leave it out, "
+                        "or give --strength 1")
     if settings.task == "larger" and low == high:
         raise UserError(f"--task larger needs shapes of different size, and {given} gives none; give a wider range")
     if settings.task == "larger" and settings.labels != "true":
