@@ -152,7 +152,7 @@ def draw(results, path, title, goal=0.9):
         return
     figure, (axes,) = panels(1, 4.6)
     variants, (memory, rule, scores) = list(racers(results)), races(results, goal)
-    of, each, edges, places = ratios(memory, rule), rule / memory, (0.05, 20), []
+    of, each, edges, places = ratios(memory, rule), rule / memory, (0.02, 10), []
     for number, variant in enumerate(variants):
         bordered = results.settings(variant).padding == "zero"
         colour, label = (BLUE, "with a border (zeros)") if bordered else (ORANGE, "without (circular padding)")
@@ -163,8 +163,9 @@ def draw(results, path, title, goal=0.9):
                       zorder=3, label=label if label not in axes.get_legend_handles_labels()[1] else None)
         places.append((x, y, name(results, variant)))
     axes.axvline(1, color=GREY, ls=":", lw=1.5)
-    axes.set(xscale="log", xlim=edges, ylim=(-0.03, 1.03), ylabel="IoU on images it never saw, from one image",
-             xlabel=f"steps to the rule / steps to the memory (IoU {goal})")
+    axes.set(xscale="log", xlim=(edges[0], 1.3 * edges[1]), ylim=(-0.03, 1.03),
+             ylabel="IoU on images it never saw, from one image",
+             xlabel=f"steps to the rule / steps to the memory (IoU {goal}; {edges[1]} where the rule never comes)")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
