@@ -111,7 +111,10 @@ QUESTIONS = {
                for rate in (2e-4, 5e-4, 1e-3, 2e-3)
                for images, how in (("one image", dict), ("fresh images", fresh))[: 2 if rate >= 1e-3 else 1]},
             **{f"22 convolutions, Adam, 0.001, {images}": how({**RACERS["convolutions, Adam, 0.001"], "depth": 22})
-               for images, how in (("one image", dict), ("fresh images", fresh))}}),
+               for images, how in (("one image", dict), ("fresh images", fresh))},
+            # as long as Adam at 0.0001 by the sum of the rates of all steps
+            **{f"Adam, {rate:g}, one image, {steps} steps": {**RACERS[f"Adam, {rate:g}"], "steps": steps}
+               for rate, steps in ((1e-3, 40), (5e-4, 80), (2e-4, 200))}}),
         measures=INSTRUMENTS,
         shows={"train IoU": numbers.mean("train_iou"), **memory.NUMBERS}),
     "border": Question(
