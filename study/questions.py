@@ -226,7 +226,7 @@ QUESTIONS = {
             "25 images, a window of each": {**HALF, "samples": 25, "supervised_window": 32},
             "one image, 1024 of its pixels": {**HALF, "supervised_pixels": 1024},
             "one image, a window of it": {**HALF, "supervised_window": 32}}),
-        draws={"windows.png": partial(figures.dots, title="An example is a pixel with what surrounds it")},
+        draws={"windows.png": partial(figures.dots, title="Labels do best scattered over images, worst in one window")},
         reference="one image"),
     "rim": Question(
         asks="What does the good network remember?",
