@@ -8,6 +8,7 @@ masks 0 or 255. Run as a script, it shows what the data looks like (vis/data.png
 import dataclasses
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from common.command_line import fields_of, parse
@@ -119,13 +120,14 @@ def draw_elsewhere(generator, mask, settings):
 
 
 def draw_two(generator, settings):
-    """The masks of two shapes that do not overlap, bool (height, width): one at least a quarter larger than the other.
+    """The masks of two shapes that do not touch, bool (height, width): one at least a quarter larger than the other.
 
     Raises `UserError` if there is no room for them.
     """
     for _ in range(1000):
         larger, smaller = sorted((draw_mask(generator, settings) for _ in range(2)), key=np.sum, reverse=True)
-        if larger.sum() >= 1.25 * smaller.sum() and not (larger & smaller).any():
+        beside = cv2.dilate(larger.astype("uint8"), np.ones((3, 3), "uint8")) > 0
+        if larger.sum() >= 1.25 * smaller.sum() and not (beside & smaller).any():
             return larger, smaller
     raise UserError("--task larger finds no room for two shapes of different size; allow smaller ones with --radius")
 

@@ -123,9 +123,10 @@ def draw_paddings(results, path, title):
             values = np.stack([of[: min(map(len, values))] for of in values])  # (paddings, seeds)
             panel.plot(list(variants), values, color=colour, lw=0.6, alpha=0.5)
             panel.plot(list(variants), values.mean(axis=1), color=colour, lw=2.5, marker="o", label=label)
-        panel.set(ylim=(-0.03, 1.03))
+        panel.set(ylim=(-0.03, 1.03), xlabel="padding")
         panel.set_title(name, fontsize=11)
         panel.grid(axis="y", alpha=0.3)
+    axes[0].set_ylabel("IoU, or overlap")
     finish(figure, path, title, axes[0])
 
 

@@ -163,7 +163,7 @@ QUESTIONS = {
                for what, changes in raced({"": {**RACERS["Adam, 0.001"], "strength": strength,
                                                 "padding": padding}}).items() if "memory" not in what}}),
         measures=INSTRUMENTS,
-        draws={"strength.png": partial(race.draw_strength, title="Where the rule is late, one image is remembered")},
+        draws={"strength.png": partial(race.draw_strength, title="How faint a circle may be for one image to suffice")},
         tables=(race.table,)),
     "dose": Question(
         asks="Which border carries the place?",
@@ -214,7 +214,7 @@ QUESTIONS = {
                       for name, network in (("U-Net", "unet"), ("convolutions", "convolutions"))
                       for samples in (1, 4, 16, 64, 256)}),
         measures=(larger.measure,),
-        draws={"larger.png": partial(larger.draw, title="Of two circles the larger: here one image does not do")},
+        draws={"larger.png": partial(larger.draw, title="Of two circles the larger: how many images it takes")},
         shows={"train IoU": numbers.mean("train_iou"), **larger.NUMBERS}),
     "windows": Question(
         asks="Is an example a pixel, a window or an image?",

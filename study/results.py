@@ -105,7 +105,7 @@ def corrected(differences):
     texts, least = [""] * len(differences), 0.0
     for rank, (number, p) in enumerate(sorted(each.items(), key=lambda pair: pair[1])):
         least = max(least, min(1.0, p * (len(each) - rank)))
-        texts[number] = f"{least:.3f}"
+        texts[number] = f"{least:.3f}" if least >= 0.001 else "< 0.001"
     return texts
 
 

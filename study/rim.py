@@ -44,15 +44,14 @@ def from_edge(mask):
 def draw(results, path, title):
     """Wrong pixels an image by their distance from the edge of the mask, a panel for each variant."""
     figure, axes = panels(len(results.variants), 3.2)
-    names = [f"{low + 1 if high - low > 1 else ''}{' to ' if high - low > 1 else ''}{high}"
-             for low, high in zip((0, *EDGES[:-2]), EDGES[:-1], strict=True)] + [f"over {EDGES[-2]}"]
+    names = [*map(str, EDGES[:-1]), "more"]
     for panel, variant in zip(axes, results.variants, strict=True):
         for (where, label), colour, shift in zip(WHERE.items(), (ORANGE, BLUE), (-0.2, 0.2), strict=True):
             within = results.stacked(variant, [column(where, most) for most in EDGES])  # (seeds, distances)
             values = np.diff(within, axis=1, prepend=0)
             panel.bar(np.arange(len(EDGES)) + shift, values.mean(axis=0), 0.4, color=colour, label=label,
                       yerr=values.std(axis=0))
-        panel.set(xlabel="distance from the edge of the mask, pixels", xticks=range(len(EDGES)))
+        panel.set(xlabel="distance from the edge of the mask, up to, pixels", xticks=range(len(EDGES)))
         panel.set_xticklabels(names, fontsize=9)
         panel.set_title(results.short(variant), fontsize=11)
         panel.grid(axis="y", alpha=0.3)
