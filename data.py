@@ -129,7 +129,8 @@ def draw_two(generator, settings):
         beside = cv2.dilate(larger.astype("uint8"), np.ones((3, 3), "uint8")) > 0
         if larger.sum() >= 1.25 * smaller.sum() and not (beside & smaller).any():
             return larger, smaller
-    raise UserError("--task larger finds no room for two shapes of different size; allow smaller ones with --radius")
+    raise UserError("--task larger finds no room for two shapes of different size; allow smaller ones with --radius, "
+                    "or --side of rectangles")
 
 
 def augment(generator, image, mask):

@@ -42,6 +42,15 @@ def draw(X, Y, predictions, scores, folder):
                  for number in range(len(X))], Path(folder, "metrics.csv"))
 
 
+def described(settings):
+    """What the images of such settings show, in words."""
+    extent = "side" if settings.shape == "rectangle" and settings.side != (0, 0) else "radius"
+    words = ["{} x {}: {}".format(*settings.size, settings.shape), f"{settings.fill} fill",
+             "{} {} to {}".format(extent, *getattr(settings, extent))]
+    return ", ".join(words + [f"{name} {getattr(settings, name)}" for name in (
+        "strength", "placement", "task", "level", "noise") if getattr(settings, name) != getattr(Settings, name)])
+
+
 def score_lines(scores):
     """The scores of each method side by side, as lines of text."""
     lines = [f"{'':14}{'IoU mean':>9}{'median':>8}{'worst':>8}{'':22}{'Dice mean':>9}{'median':>8}{'worst':>8}"]
@@ -57,7 +66,9 @@ def main():
     given = parse(__doc__, fields_of("run", "data", "test"), from_training=True)
     output = Path(given.get("output", Settings.output))
     trained = read_settings(output / "settings.json")
-    settings = dataclasses.replace(trained, **given)
+    # what binds the training alone does not bind a test
+    free = dict(labels="true", supervised_pixels=0, supervised_window=0, augment=False)
+    settings = dataclasses.replace(trained, **{**free, **given})
     if trained.network == "dense" and settings.size != trained.size:
         raise UserError("--size cannot be changed: the dense network takes only the size that it was trained on")
     check_folder(settings.vis, "--vis")
@@ -72,10 +83,7 @@ def main():
               for method, of in (("network", predictions), ("blur + Otsu", baselines.blur_otsu(X)))}
     draw(X, Y, predictions, scores, settings.vis)
 
-    height, width = settings.size
-    extent = "side" if settings.shape == "rectangle" and settings.side != (0, 0) else "radius"
-    print(f"{settings.images} fresh images of {height} x {width}: {settings.shape}, {settings.fill} fill, "
-          "{} {} to {}".format(extent, *getattr(settings, extent)))
+    print(f"{settings.images} fresh images of {described(settings)}")
     print("\n".join(score_lines(scores)))
     if complaint := metrics.complaint(Y, probabilities):
         print(complaint)

@@ -98,6 +98,8 @@ def supervision(settings, Y):
     --supervised-pixels are the first of one random order of the pixels, of each sample its own: fewer are a part of
     more. --supervised-window lies anywhere in the sample.
     """
+    if not settings.supervised_pixels and not settings.supervised_window:
+        return np.ones(Y.shape, "float32")
     generator = random_stream(settings.seed, "supervision")
     supervised = np.zeros(Y.shape, bool)
     for of_sample in supervised:
@@ -105,7 +107,7 @@ def supervision(settings, Y):
             top, left = (generator.integers(whole - side + 1) for whole in Y.shape[1:3])
             of_sample[top : top + side, left : left + side] = True
         else:
-            of_sample.flat[generator.permutation(of_sample.size)[: settings.supervised_pixels or None]] = True
+            of_sample.flat[generator.permutation(of_sample.size)[: settings.supervised_pixels]] = True
     return supervised.astype("float32") * (supervised[0].size / supervised[0].sum(dtype="float32"))
 
 

@@ -77,7 +77,9 @@ class Settings:
     supervised_window: int = setting(
         0, "training", "side of the one window of each sample, placed at random once, that the loss sees; 0 is all",
         metavar="PIXELS", least=0)
-    validation: int = setting(100, "training", "validation images; they never steer", metavar="N", least=1)
+    validation: int = setting(
+        100, "training", "validation images; they never steer. No more of the training images are scored at the end",
+        metavar="N", least=1)
     network: str = setting(
         "unet", "training", "what is trained; all but 'dense' are convolutional, and 'pixel' sees one pixel at a time",
         choices=("unet", "unet-without-skips", "convolutions", "pixel", "dense"))
@@ -96,8 +98,8 @@ class Settings:
         "he-normal", "training", "'he-normal', the last layer Glorot-uniform, or '2017': He-normal as Keras 2.0.4 drew "
         "it, in every layer, kernels 0.88 times as large", choices=("he-normal", "2017"))
     weights_seed: int = setting(
-        -1, "training", "initial weights follow from this number, not from --seed; -1 leaves them to that", least=-1,
-        most=2**32 - 1)
+        -1, "training", "initial weights follow from this number, the images still from --seed; -1 leaves both to that",
+        metavar="SEED", least=-1, most=2**32 - 1)
     precision: str = setting(
         "float32", "training", "numbers to compute with; the weights stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"))
@@ -195,8 +197,10 @@ def check_image(settings):
     if settings.fill != "noise" and settings.strength != 1:
         raise UserError(f"--strength is of --fill noise and means nothing to --fill {settings.fill}; leave it out, "
                         "or give --strength 1")
-    if settings.task == "larger" and low == high:
-        raise UserError(f"--task larger needs shapes of different size, and {given} gives none; give a wider range")
+    areas = [side**2 if sided else (2 * side + 1) ** 2 for side in (low, high)]
+    if settings.task == "larger" and areas[1] < 1.25 * areas[0]:
+        raise UserError(f"--task larger needs one shape a quarter larger than the other, and {given} gives none; give "
+                        "a wider range")
     if settings.task == "larger" and settings.labels != "true":
         raise UserError(f"--labels {settings.labels} leaves nothing of --task larger; leave one of them out")
 
@@ -216,19 +220,24 @@ def check_training(settings):
                                 "choose cross-entropy")
             if settings.augment:
                 raise UserError(f"{flag} stays where it is and --augment moves it; leave one of them out")
+    if settings.task == "larger" and settings.augment:
+        raise UserError("--augment may cut the smaller shape of --task larger in two; leave one of them out")
     if settings.network in ("dense", "pixel") and settings.padding != "zero":
         raise UserError(f"--padding {settings.padding} means nothing to --network {settings.network}; "
                         "leave one of them out")
     low, high = settings.padding_levels
     if low > high:
         raise UserError(f"--padding-levels {low} {high} runs backwards; give the smaller one first")
+    if (low, high) != Settings.padding_levels and settings.padding == "zero":
+        raise UserError(f"--padding-levels {low} {high} changes nothing with --padding zero; leave it out, or give "
+                        "another --padding")
     unet = settings.network in ("unet", "unet-without-skips")
     for name, means in (("depth", settings.network == "convolutions"), ("deep_rate", unet), ("padding_levels", unet)):
         if not means and getattr(settings, name) != getattr(Settings, name):
             raise UserError(f"{as_flag(name, getattr(settings, name))} means nothing to --network {settings.network}; "
                             "leave one of them out")
     # each pooling halves an image, and a single pixel has nothing to reflect
-    if settings.padding == "reflect" and min(settings.size) <= SMALLEST_SIDE:
+    if settings.padding == "reflect" and unet and high == 6 and min(settings.size) <= SMALLEST_SIDE:
         raise UserError(f"--padding reflect needs images of more than {SMALLEST_SIDE} pixels a side; "
                         f"{as_flag('size', settings.size)} is too small")
 

@@ -51,13 +51,15 @@ def planned(question, wanted):
 
 
 def taken_over(question, path):
-    """{what a row is known by: columns} of the runs of other questions beside `path` that measure all this one does."""
+    """{what a row is known by: columns} of the runs of other questions beside `path` that measure what this one does.
+
+    A question without measures takes the scores of any.
+    """
     rows = {}
     for name, other in QUESTIONS.items():
         beside = path.with_name(f"{name}.csv")
-        if beside != path and set(question.measures) <= set(other.measures):
-            same = set(question.measures) == set(other.measures)
-            rows |= {known_by(row): row if same else {name: row[name] for name in SCORES}
+        if beside != path and set(question.measures) in (set(), set(other.measures)):
+            rows |= {known_by(row): row if question.measures else {name: row[name] for name in SCORES}
                      for row in read_rows(beside) if row.keys() >= set(SCORES)}  # older rows do not hold every score
     return rows
 

@@ -6,6 +6,7 @@ whatever the network sees, where it was; a *lookup* is drawn into the training i
 
 import base64
 import zlib
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +17,7 @@ from common.plots import BLUE, ORANGE
 from data import create_data, draw_elsewhere, random_stream, relabel
 from study.figures import PINK, UNSEEN, finish, panels
 from study.numbers import count, difference, mean
-from study.other_images import noise, paint, predictions
+from study.other_images import paint, plain_noise, predictions
 from study.results import corrected, with_interval
 
 SHIFT = 32  # pixels: what the five poolings halve without a remainder, so that a network without borders shifts too
@@ -28,8 +29,6 @@ OVERLAPS = {  # column: the image, in words
 }
 MOVED = ("overlap on the shifted training image", "overlap there with the shifted mask")
 ELSEWHERE = ("overlap where the circle is elsewhere", "iou where the circle is elsewhere")
-SHARE = "share of the training mask"
-PADDINGS = ("zero", "reflect", "circular")
 
 
 def measure(run, settings, images=10):
@@ -52,7 +51,6 @@ def measure(run, settings, images=10):
     drawn = predictions(run, [paint(generator, other, settings) for other in elsewhere])[..., 0]
     row |= {name: metrics.iou(of, drawn).mean()
             for name, of in zip(ELSEWHERE, (np.broadcast_to(mask, drawn.shape), np.stack(elsewhere)), strict=True)}
-    row[SHARE] = mask.mean()
     if settings.seed == 0:  # those of one seed are drawn; of all they would fill the file
         row |= {f"picture {name}": as_text(found[name][0]) for name in OVERLAPS}
     return row
@@ -63,7 +61,7 @@ def views(X, X_val, settings, generator, images=10):
 
     X, X_val: training and validation images, (n, height, width, 1).
     """
-    kinds = ([X[0, ..., 0]], [*X_val[..., 0]], [noise(generator, settings) for _ in range(images)],
+    kinds = ([X[0, ..., 0]], [*X_val[..., 0]], [plain_noise(generator, settings) for _ in range(images)],
              [np.full(settings.size, (settings.noise - 1) / 2)])  # as bright as the noise on average
     return dict(zip(OVERLAPS, kinds, strict=True))
 
@@ -119,8 +117,7 @@ def draw_paddings(results, path, title):
     marks = ("val_iou_mean", BLUE, f"IoU on {UNSEEN}"), ("overlap on noise", PINK, "training mask, drawn on mere noise")
     for panel, (name, variants) in zip(axes, networks(results).items(), strict=True):
         for column, colour, label in marks:
-            values = [results.values(variant, column) for variant in variants.values()]
-            values = np.stack([of[: min(map(len, values))] for of in values])  # (paddings, seeds)
+            values = results.paired([*variants.values()], column)  # (paddings, seeds)
             panel.plot(list(variants), values, color=colour, lw=0.6, alpha=0.5)
             panel.plot(list(variants), values.mean(axis=1), color=colour, lw=2.5, marker="o", label=label)
         panel.set(ylim=(-0.03, 1.03), xlabel="padding")
@@ -134,10 +131,9 @@ def networks(results):
     """The networks that are there with several paddings: {name: {padding: variant}}."""
     found = {}
     for variant in results.variants:
-        name, comma, padding = results.short(variant).removesuffix(" padding").rpartition(", ")
-        if comma and padding in PADDINGS:
-            found.setdefault(name, {})[padding] = variant
-    return found
+        settings = results.settings(variant)
+        found.setdefault(replace(settings, padding="zero"), {})[settings.padding] = variant
+    return {results.short(next(iter(of.values()))).partition(", zero")[0]: of for of in found.values() if len(of) > 1}
 
 
 def border_table(results):
@@ -146,13 +142,11 @@ def border_table(results):
              for padding, variant in of.items() if padding != "zero"}
     columns = {"IoU on unseen images": "val_iou_mean", "training mask drawn on noise": "overlap on noise"}
     lines = [f"| in place of zeros | {' | '.join(columns)} |", "|---|---|---|"]
-    said = {}
-    for column in columns.values():
-        of = [results.differences(*pair, column) for pair in pairs.values()]
-        said[column] = [with_interval(values, "+.3f") + (p and f", p {p}")
-                        for values, p in zip(of, corrected(of), strict=True)]
-    for number, (name, padding) in enumerate(pairs):
-        lines.append(f"| {name}, {padding} padding | {' | '.join(texts[number] for texts in said.values())} |")
+    of = [results.differences(*pair, column) for pair in pairs.values() for column in columns.values()]
+    said = iter([with_interval(values, "+.3f") + (p and f", p {p}")
+                 for values, p in zip(of, corrected(of), strict=True)])
+    for name, padding in pairs:
+        lines.append(f"| {name}, {padding} padding | {' | '.join(next(said) for _ in columns)} |")
     return lines
 
 

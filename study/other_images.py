@@ -47,7 +47,7 @@ TEST_FILLS = {
 MARKED = "share marked without a shape"
 
 
-def noise(generator, settings):
+def plain_noise(generator, settings):
     """An image without a shape, integer (height, width)."""
     return generator.integers(settings.noise, size=settings.size)
 
@@ -61,8 +61,8 @@ def measure(run, settings, images=10):
         row[name] = iou_on(run, [(paint(generator, mask, settings), mask) for mask in masks])
     for name, paint_in in TEST_FILLS.items():
         masks = [draw_mask(generator, settings) for _ in range(images)]
-        row[name] = iou_on(run, [(paint_in(generator, noise(generator, settings), mask), mask) for mask in masks])
-    marked = predictions(run, [noise(generator, settings) for _ in range(images)])
+        row[name] = iou_on(run, [(paint_in(generator, plain_noise(generator, settings), mask), mask) for mask in masks])
+    marked = predictions(run, [plain_noise(generator, settings) for _ in range(images)])
     return {**row, MARKED: marked.mean()}
 
 

@@ -28,16 +28,10 @@ def column(curve, goal):
 def measure(run, settings):
     """The steps at which training and unseen images were first seen at each of GOALS, "" where they never were.
 
-    Unseen images are the few that are watched.
+    Unseen images are the few that are watched, and after the last step all.
     """
     return {column(curve, goal): next((point["step"] for point in run.history if point[curve] >= goal), "")
             for curve in CURVES for goal in GOALS}
-
-
-def times(results, variant, curve, goal):
-    """The steps to a goal on one of CURVES, float64 (n,), infinite where it was not reached."""
-    steps = results.values(variant, column(curve, goal))
-    return np.where(np.isnan(steps), np.inf, steps)
 
 
 def racers(results):
@@ -55,11 +49,20 @@ def racers(results):
 
 
 def races(results, goal):
-    """Of each of `racers`: steps to the memory and to the rule, and IoU on unseen images; float64 (racers, seeds)."""
-    found = [(times(results, memory, "train_iou", goal), times(results, rule, "val_iou_mean", goal),
-              results.values(variant)) for variant, (memory, rule) in racers(results).items()]
-    seeds = min((len(of) for racer in found for of in racer), default=0)
-    return tuple(np.stack([racer[part][:seeds] for racer in found]) for part in range(3))
+    """Of each of `racers`: steps to the memory and to the rule, and IoU on unseen images; float64 (racers, seeds).
+
+    The seeds are those that all have. Steps are infinite where the goal was not reached.
+    """
+    variants = [(memory, rule, variant) for variant, (memory, rule) in racers(results).items()]
+    everything = sum(variants, ())
+    parts = [results.paired(everything, of)[part::3] for part, of in enumerate(
+        (column("train_iou", goal), column("val_iou_mean", goal), "val_iou_mean"))]
+    return *map(or_never, parts[:2]), parts[2]
+
+
+def or_never(steps):
+    """Steps, infinite where there are none because the goal was not reached."""
+    return np.where(np.isnan(steps), np.inf, steps)
 
 
 def ratios(memory, rule):
@@ -67,7 +70,11 @@ def ratios(memory, rule):
 
     memory, rule: (racers, seeds). Under 1 the rule is first.
     """
-    memory, rule = np.median(memory, axis=1), np.median(rule, axis=1)
+    return over(np.median(rule, axis=1), np.median(memory, axis=1))
+
+
+def over(rule, memory):
+    """Steps to the rule over steps to the memory, nan where neither is reached."""
     with np.errstate(invalid="ignore"):
         return rule / memory
 
@@ -96,20 +103,22 @@ def correlations(results):
     lines, generator = [], np.random.default_rng(0)
     for goal in GOALS:
         memory, rule, scores = races(results, goal)
+        known = ~np.isnan(ratios(memory, rule))
+        memory, rule, scores = memory[known], rule[known], scores[known]
         seeds = generator.integers(scores.shape[1], size=(1000, scores.shape[1]))
         of, generalise = ratios(memory, rule), (scores >= goal).mean(axis=1) > 0.5
-        known = ~np.isnan(of)
-        right = ((of < 1) == generalise)[known]
-        broken = ((of < 0.5) & ~generalise)[known].sum(), ((of > 2) & generalise)[known].sum()
+        right = (of < 1) == generalise
+        broken = ((of < 0.5) & ~generalise).sum(), ((of > 2) & generalise).sum()
         said = []
         for words, by in FORETOLD_BY.items():
             if not np.isnan(correlation := rank_correlation(by(memory, rule), scores)):
                 again = [rank_correlation(by(memory[:, some], rule[:, some]), scores[:, some]) for some in seeds]
                 said.append("of {} {:+.2f} [{:+.2f}, {:+.2f}]".format(
                     words, correlation, *np.nanpercentile(again, [2.5, 97.5])))
-        lines.append(f"* At IoU {goal}: who is first wins in {right.sum()} of {len(right)} (most runs come to it or do "
-                     f"not); a ratio under 0.5 fails in {broken[0]}, one above 2 succeeds in {broken[1]}; rank "
-                     f"correlation with the score: {', '.join(said) or 'there is no order'}.")
+        left_out = "" if known.all() else "; without those where neither solution comes"
+        lines.append(f"* At IoU {goal}: who is first wins in {right.sum()} of {len(right)} (most runs come to it or "
+                     f"do not{left_out}); a ratio under 0.5 fails in {broken[0]}, one above 2 succeeds in {broken[1]}; "
+                     f"rank correlation with the score: {', '.join(said) or 'there is no order'}.")
     return lines
 
 
@@ -146,14 +155,16 @@ def name(results, variant):
 def draw(results, path, title, goal=0.9):
     """IoU on unseen images of each racer over steps to the rule over steps to the memory; faint: every seed.
 
-    Without racers nothing is drawn.
+    Racers of which neither is reached are left out; without racers nothing is drawn.
     """
     if not racers(results):
         return
     figure, (axes,) = panels(1, 4.6)
     variants, (memory, rule, scores) = list(racers(results)), races(results, goal)
-    of, each, edges, places = ratios(memory, rule), rule / memory, (0.02, 10), []
+    of, each, edges, places = ratios(memory, rule), over(rule, memory), (0.02, 10), []
     for number, variant in enumerate(variants):
+        if np.isnan(of[number]):
+            continue
         bordered = results.settings(variant).padding == "zero"
         colour, label = (BLUE, "with a border (zeros)") if bordered else (ORANGE, "without (circular padding)")
         low, high = bootstrap(tuple(scores[number])) if len(scores[number]) >= ENOUGH else (scores[number].mean(),) * 2
@@ -165,7 +176,8 @@ def draw(results, path, title, goal=0.9):
     axes.axvline(1, color=GREY, ls=":", lw=1.5)
     axes.set(xscale="log", xlim=(edges[0], 1.3 * edges[1]), ylim=(-0.03, 1.03),
              ylabel="IoU on images it never saw, from one image",
-             xlabel=f"steps to the rule / steps to the memory (IoU {goal}; {edges[1]} where the rule never comes)")
+             xlabel=f"steps to the rule / steps to the memory (IoU {goal})\n"
+                    "(at the left edge the memory never comes, at the right the rule)")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
@@ -199,8 +211,8 @@ def draw_strength(results, path, title, goal=0.9):
         if not of:
             continue
         strengths, variants = list(of), list(of.values())
-        rule = [np.median(times(results, variant[2], "val_iou_mean", goal)) for variant in variants]
-        memory = [np.median(times(results, variant[1], "train_iou", goal)) for variant in variants]
+        memory, rule = ([np.median(or_never(results.values(variant[part], column(curve, goal))))
+                         for variant in variants] for part, curve in enumerate(CURVES, start=1))
         above.plot(strengths, rule, color=colour, marker="o", lw=2.5, label=f"rule, {words}")
         above.plot(strengths, memory, color=colour, ls="--", lw=2, label=f"memory, {words}")
         scores = [results.values(variant[0]) for variant in variants]

@@ -10,11 +10,12 @@ from study.questions import QUESTIONS
 from study.results import NULLS, Results, corrected, read_rows, with_interval
 
 INTRODUCTION = """\
-Written by `python -m study`. n counts training seeds, each another image and other initial weights; ± is the standard
-deviation over seeds; brackets are 95% intervals of the mean (bootstrap, bias-corrected and accelerated, from ten seeds
-on), each by itself. Differences are paired by seed; p is that of Wilcoxon's signed-rank test, corrected for all
-differences of the question (Holm). The command of a variant, with a seed for N, repeats a row of its CSV; the last
-digits depend on the machine and on the number of threads, which a row says (set TF_NUM_INTRAOP_THREADS to it).
+Written by `python -m study`. n counts training seeds, each another image and, but in `crossed`, other initial weights;
+± is the standard deviation over seeds; brackets are 95% intervals of the mean (bootstrap, bias-corrected and
+accelerated, from ten seeds on), each by itself. Differences are paired by seed; p is that of Wilcoxon's signed-rank
+test, corrected for all differences of the question (Holm). Train IoU is that of the first training images, as many as
+there are unseen ones. The command of a variant, with a seed for N, repeats a row of its CSV; the last digits depend on
+the machine and on the number of threads, which a row says (set TF_NUM_INTRAOP_THREADS to it).
 "training, s" is the median time of the steps with their tracing, without scoring, while several runs share the machine.
 What it all says: docs/answer.md."""
 
@@ -80,6 +81,7 @@ def section(name, folder):
         return []
     pictures = []
     for file, draw in question.draws.items():
+        (folder / file).unlink(missing_ok=True)  # one of rows that are no more
         draw(results, folder / file)
         if not (folder / file).exists():  # too few variants have rows
             continue

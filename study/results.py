@@ -68,6 +68,11 @@ def add_row(row, path):
                 write_table([*rows, row], path)
 
 
+def chance(p):
+    """A probability as text: '0.006', '< 0.001'."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
 @lru_cache(maxsize=10_000)
 def bootstrap(values):
     """The 95% interval of the mean of a tuple of values, by the bootstrap (Efron 1987: bias-corrected, accelerated).
@@ -96,17 +101,23 @@ def with_interval(values, form=".3f"):
 def corrected(differences):
     """How likely each of several paired differences is by chance: '0.006', or '' from fewer than ENOUGH seeds.
 
-    differences: list of float64 (n,). Wilcoxon's signed-rank test (1945), corrected for their number (Holm 1979).
+    differences: list of float64 (n,); of one that holds nan nothing is said. Wilcoxon's signed-rank test (1945),
+    corrected for their number (Holm 1979).
     """
     from scipy.stats import wilcoxon
 
     each = {number: wilcoxon(of).pvalue if np.any(of) else 1.0
-            for number, of in enumerate(differences) if len(of) >= ENOUGH}
+            for number, of in enumerate(differences) if len(of) >= ENOUGH and np.isfinite(of).all()}
     texts, least = [""] * len(differences), 0.0
     for rank, (number, p) in enumerate(sorted(each.items(), key=lambda pair: pair[1])):
         least = max(least, min(1.0, p * (len(each) - rank)))
-        texts[number] = f"{least:.3f}" if least >= 0.001 else "< 0.001"
+        texts[number] = chance(least)
     return texts
+
+
+def number(row, column):
+    """A column of a row, nan where it has no value."""
+    return float("nan" if row.get(column, "") == "" else row[column])
 
 
 class Results:
@@ -132,16 +143,19 @@ class Results:
 
     def values(self, variant, column="val_iou_mean"):
         """A column of all seeds of a variant, float64 (n,); nan where a run has no value."""
-        return np.array([float(row.get(column) or "nan") for row in self.rows[variant].values()])
+        return np.array([number(row, column) for row in self.rows[variant].values()])
 
     def stacked(self, variant, columns):
         """Several columns of all seeds of a variant, float64 (n, columns)."""
         return np.stack([self.values(variant, column) for column in columns], axis=1)
 
+    def paired(self, variants, column="val_iou_mean"):
+        """A column of several variants, of the seeds that all of them have, float64 (variants, n)."""
+        seeds = [seed for seed in self.rows[variants[0]] if all(seed in self.rows[variant] for variant in variants)]
+        return np.array([[number(self.rows[variant][seed], column) for seed in seeds] for variant in variants])
+
     def differences(self, variant, other, column="val_iou_mean"):
         """A column of a variant minus that of another, of the seeds that both have, float64 (n,)."""
-        seeds = [seed for seed in self.rows[variant] if seed in self.rows[other]]
-        return np.array([float(self.rows[variant][seed][column]) - float(self.rows[other][seed][column])
-                         for seed in seeds])
+        return np.subtract(*self.paired((variant, other), column))
 
 

@@ -30,7 +30,6 @@ def measure(run, settings):
         wrong = metrics.predicted(model.predict(run.network, X)) != (Y > 0)
         distance = np.stack([from_edge(mask[..., 0] > 0) for mask in Y])[..., np.newaxis]
         row |= {column(where, most): wrong[distance <= most].sum() / len(Y) for most in EDGES}
-        row[f"pixels of the mask, {where}"] = Y.sum() / len(Y)
     return row
 
 
@@ -62,12 +61,12 @@ def draw(results, path, title):
 
 
 def wrong(where):
-    """Wrong pixels an image, and which share of them lies within two pixels of the edge."""
+    """Wrong pixels an image, and which share of those of all runs lies within two pixels of the edge."""
 
     def text(results, variant):
         near, all_of_them = (results.values(variant, column(where, most)) for most in (2, EDGES[-1]))
-        return (f"{with_interval(all_of_them, '.1f')}, of these {with_interval(near / np.maximum(all_of_them, 1e-9))} "
-                "within two pixels of the edge")
+        share = near.sum() / all_of_them.sum() if all_of_them.any() else 1
+        return f"{with_interval(all_of_them, '.1f')}, of these {share:.3f} within two pixels of the edge"
     return text
 
 

@@ -141,7 +141,6 @@ def test_a_template_a_lookup_and_the_rule_are_told_apart(run):
                            "rule": (1, geometry, 0, 0, shared, 1, 0, 1)}.items():
         names = (*memory.OVERLAPS, *memory.MOVED, *memory.ELSEWHERE)
         assert [rows[kind][name] for name in names] == pytest.approx(expected), kind
-    assert rows["rule"][memory.SHARE] == pytest.approx(mask.mean())
     picture = rows["rule"]["picture overlap on unseen images"]
     assert np.array_equal(memory.from_text(picture, settings.size), validation[1][0, ..., 0])
     later = memory.measure(run._replace(network=Answers(kinds["rule"])), Settings(fill="constant", level=200, seed=1))
@@ -166,7 +165,6 @@ def test_wrong_pixels_are_counted_by_their_distance_from_the_edge(run):
     row = rim.measure(unseen, Settings())
     assert [row[rim.column("unseen", most)] for most in rim.EDGES] == [2, 2, 3, 3, 3, 3, 4]
     assert {row[rim.column("trained", most)] for most in rim.EDGES} == {0}
-    assert row["pixels of the mask, unseen"] == 100
 
 
 def test_the_larger_of_two_is_told_from_both_and_from_the_smaller(run):
@@ -179,8 +177,9 @@ def test_the_larger_of_two_is_told_from_both_and_from_the_smaller(run):
         return answer
 
     rows = [larger.measure(run._replace(network=Answers(answer)), settings, images=8)
-            for answer in (pick(max), pick(min), lambda X: X == 200)]
-    assert [row[larger.RIGHT] for row in rows] == [1, 0, 0]
+            for answer in (pick(max), pick(min), lambda X: X == 200,
+                           lambda X: cv2.erode((X == 200).astype("uint8"), np.ones((3, 3), "uint8")) > 0)]
+    assert [row[larger.RIGHT] for row in rows] == [1, 0, 0, 0]
     assert 0.55 < rows[0][larger.BOTH] < 0.95
 
 

@@ -27,11 +27,12 @@ def test_biases_can_have_a_learning_rate_of_their_own(name):
     assert sum(normal > 0 for bias, normal in zip(biases, moved[1.0], strict=True) if bias) > 20
 
 
-def test_deep_levels_can_have_a_learning_rate_of_their_own():
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_deep_levels_can_have_a_learning_rate_of_their_own(name):
     X, Y = create_data(1)
     moved = {}
     for factor in (1.0, 10.0, 0.0):
-        network = train.compiled(Settings(**TINY, deep_rate=factor), X, Y)
+        network = train.compiled(Settings(**TINY, optimizer=name, deep_rate=factor), X, Y)
         before = network.get_weights()
         network.train_on_batch(X, Y)
         moved[factor] = {variable.path: np.abs(a - b).max() for variable, a, b in zip(

@@ -13,6 +13,7 @@ def test_many_differences_are_corrected_for_their_number():
     assert results.corrected([once]) == ["0.002"]
     assert results.corrected([once] * 8) == ["0.016"] * 8
     assert results.corrected([0 * once, once, once[:9], -once]) == ["1.000", "0.006", "", "0.006"]
+    assert results.corrected([once, np.full(10, np.nan), 0 * once]) == ["0.004", "", "1.000"]
     mostly = once * [1, 1, -1, 1, 1, 1, 1, 1, 1, 1]
     alone, beside_two = results.corrected([mostly])[0], results.corrected([mostly, once, 0 * once])[0]
     assert float(beside_two) == pytest.approx(2 * float(alone), abs=0.001)

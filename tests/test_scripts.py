@@ -162,6 +162,10 @@ def test_the_recipe_of_2017_trains_several_augmented_samples_in_half_precision(t
     X, Y = create_data(2, settings)
     for saved, made in zip(load_data(tmp_path / "output" / "train"), (X, Y), strict=True):
         assert np.array_equal(saved, made)
+    # --augment excludes two shapes, but a test knows nothing of it
+    done = run(tmp_path, "test.py", *"--images 1 --task larger --placement anywhere --radius 5 12".split())
+    assert done.returncode == 0, done.stderr
+    assert "1 fresh images of 50 x 60: circle, noise fill, radius 5 to 12, task larger\n" in done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")

@@ -74,6 +74,7 @@ def test_initial_weights_follow_from_a_seed_of_their_own():
                               for seeds in ({"seed": 2, "weights_seed": 1}, {"seed": 1, "weights_seed": 2},
                                             {"seed": 1, "weights_seed": 1}))
     assert (same, other, as_before) == (True, False, True)
+    assert np.array_equal(create_data(1, Settings(seed=1, weights_seed=2)), create_data(1, Settings(seed=1)))
 
 
 def test_a_network_starts_at_the_share_of_its_sample():
