@@ -8,7 +8,7 @@ import train
 from common import metrics
 from common.settings import Settings
 from data import create_data
-from study import history, larger, memory, other_images, race, receptive_field, rim
+from study import history, larger, memory, other_images, place, race, receptive_field, rim
 
 SMALL = dict(size=(96, 96), radius=(10, 12), width=0.25, learning_rate=1e-4, steps=1, evaluations=1, validation=1,
              watch=1)
@@ -145,6 +145,21 @@ def test_a_template_a_lookup_and_the_rule_are_told_apart(run):
     assert np.array_equal(memory.from_text(picture, settings.size), validation[1][0, ..., 0])
     later = memory.measure(run._replace(network=Answers(kinds["rule"])), Settings(fill="constant", level=200, seed=1))
     assert not [name for name in later if "picture" in name]
+
+
+def test_a_rule_is_not_bound_to_its_place_and_a_template_is(run):
+    settings = Settings(fill="constant", level=200, radius=(12, 12), seed=2)
+    run = run._replace(train=(train := create_data(1, settings)))
+    mask = train[1][0, ..., 0]
+    rule, template = (place.measure(run._replace(network=Answers(answer)), settings, images=4)
+                      for answer in (lambda X: X == 200, lambda X: mask))
+    assert [*rule] == [place.column(ring) for ring in place.RINGS]
+    assert set(rule.values()) == {1}
+    assert template[place.column(0)] == 1
+    assert 0 < template[place.column(16)] < 1
+    assert template[place.column(48)] == template[place.column(64)] == 0
+    cramped = run._replace(train=create_data(1, Settings(radius=(79, 79))), network=Answers(lambda X: mask))
+    assert place.measure(cramped, settings)[place.column(32)] == ""
 
 
 def test_the_race_is_timed_by_the_first_step_that_is_seen_at_a_goal(run):
