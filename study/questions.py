@@ -228,8 +228,8 @@ QUESTIONS = {
         asks="Does one image suffice where no window decides?",
         predicts="Of two circles the larger is to be marked. Here an example is an image and not a pixel: to decide "
         "nine of ten images right the U-Net needs 64 or more, and twelve convolutions, which see 25 x 25 pixels, do "
-        "not do it from any number. Where the one circle of an image is to be marked, one image does. (One run with 256 "
-        "images was known.)",
+        "not do it from any number. Where the one circle of an image is to be marked, one image does. (One run with "
+        "256 images was known.)",
         varies=noise({
             **{f"{name}, {samples} image{'s' * (samples > 1)}": {
                    **LARGER, "network": network, "samples": samples}
