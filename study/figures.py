@@ -43,10 +43,11 @@ def interval(axes, y, values, colour, **kwargs):
                   capsize=4, lw=2, zorder=3, **kwargs)
 
 
-def dots(results, path, title, overlap="", lowest=0.0):
+def dots(results, path, title, overlap="", lowest=0.0, overlap_label=OVERLAP):
     """A line for each variant, a panel for each fill: IoU on unseen images of every seed, their mean and interval.
 
-    Chance is what the training mask scores. overlap: the column of the predictions' overlap with that mask, marked too.
+    Chance is what the training mask scores. overlap: the column of an overlap with that mask, marked too and called
+    overlap_label.
     lowest: where the axis begins, for scores that differ in the second digit only.
     """
     names = list(dict.fromkeys(results.short(variant) for variant in results.variants))
@@ -71,6 +72,7 @@ def dots(results, path, title, overlap="", lowest=0.0):
                   yticks=range(len(names)), yticklabels=names if panel is axes[0] else [])
         panel.set_title(fill if len(axes) > 1 else "", fontsize=11)
         panel.grid(axis="x", alpha=0.3)
-    for marker, colour, label in (("|", ORANGE, TRAIN), ("o", BLUE, UNSEEN), ("|", PINK, OVERLAP))[: 2 + bool(overlap)]:
+    marks = ("|", ORANGE, TRAIN), ("o", BLUE, UNSEEN), ("|", PINK, overlap_label)
+    for marker, colour, label in marks[: 2 + bool(overlap)]:
         axes[0].plot([], [], marker, color=colour, ms=7, mew=2, label=label)
     finish(figure, path, title, axes[0])

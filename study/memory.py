@@ -15,11 +15,13 @@ from matplotlib.colors import to_rgb
 from common import metrics
 from common.plots import BLUE, ORANGE
 from data import create_data, draw_elsewhere, random_stream, relabel
-from study.figures import PINK, UNSEEN, finish, panels
+from study.figures import GREY, PINK, UNSEEN, finish, panels
 from study.numbers import count, difference, mean
 from study.other_images import paint, plain_noise, predictions
 from study.results import corrected, with_interval
 
+# how a figure of dots marks it
+ON_NOISE = {"overlap": "overlap on noise", "overlap_label": "the training mask, drawn on mere noise"}
 SHIFT = 32  # pixels: what the five poolings halve without a remainder, so that a network without borders shifts too
 OVERLAPS = {  # column: the image, in words
     "overlap on its training image": "its training image",
@@ -27,6 +29,7 @@ OVERLAPS = {  # column: the image, in words
     "overlap on noise": "noise without a circle",
     "overlap on flat grey": "flat grey",
 }
+PADDINGS = ("zero", "reflect", "circular")
 MOVED = ("overlap on the shifted training image", "overlap there with the shifted mask")
 ELSEWHERE = ("overlap where the circle is elsewhere", "iou where the circle is elsewhere")
 
@@ -78,10 +81,14 @@ def from_text(text, size):
 
 
 def draw(results, path, title, shown):
-    """A row for each of `shown`, {variant: label}: what it draws on each kind of image, and below it the mean overlap.
+    """A row for each of `shown`, {variant: label}: what it draws on each kind of image, and below it the overlap.
 
     The pictures are of seed 0, the numbers of all seeds. The training mask is outlined. Without rows nothing is drawn.
     """
+    def said(overlaps):
+        return f"{overlaps.mean():.2f}, {(overlaps >= 0.5).sum()} of {len(overlaps)} runs"
+
+
     shown = {variant: label for variant, label in shown.items() if 0 in results.rows.get(variant, {})}
     if not shown:
         return
@@ -98,7 +105,7 @@ def draw(results, path, title, shown):
             found = from_text(row[f"picture {name}"], settings.size)
             panel.imshow(np.where(found[..., np.newaxis], (*to_rgb(ORANGE), 0.75), 0), interpolation="nearest")
             panel.contour(mask, [0.5], colors=BLUE, linewidths=2)
-            panel.set(xticks=[], yticks=[], xlabel=f"overlap {results.values(variant, name).mean():.2f}")
+            panel.set(xticks=[], yticks=[], xlabel=said(results.values(variant, name)))
             panel.set_title(words if variant == next(iter(shown)) else "", fontsize=11)
         line[0].set_ylabel(label, fontsize=11)
     axes[-1, 0].plot([], [], color=BLUE, lw=2, label="the training mask")
@@ -114,13 +121,16 @@ def draw_paddings(results, path, title):
     if not networks(results):
         return
     figure, axes = panels(len(networks(results)), 2.4)
-    marks = ("val_iou_mean", BLUE, f"IoU on {UNSEEN}"), ("overlap on noise", PINK, "training mask, drawn on mere noise")
+    marks = ("val_iou_mean", BLUE, f"IoU on {UNSEEN}"), ("overlap on noise", PINK, ON_NOISE["overlap_label"])
     for panel, (name, variants) in zip(axes, networks(results).items(), strict=True):
         for column, colour, label in marks:
             values = results.paired([*variants.values()], column)  # (paddings, seeds)
-            panel.plot(list(variants), values, color=colour, lw=0.6, alpha=0.5)
-            panel.plot(list(variants), values.mean(axis=1), color=colour, lw=2.5, marker="o", label=label)
-        panel.set(ylim=(-0.03, 1.03), xlabel="padding")
+            x = [PADDINGS.index(padding) for padding in variants]
+            panel.plot(x, values, color=colour, lw=0.9, alpha=0.5)
+            panel.plot(x, values.mean(axis=1), color=colour, lw=2.5, marker="o", label=label)
+        chance = np.mean([results.values(variant, "training_mask_iou_mean").mean() for variant in variants.values()])
+        panel.axhline(chance, color=GREY, ls=":", lw=1.5, label="chance")
+        panel.set(ylim=(-0.03, 1.03), xlabel="padding", xticks=range(len(PADDINGS)), xticklabels=PADDINGS)
         panel.set_title(name, fontsize=11)
         panel.grid(axis="y", alpha=0.3)
     axes[0].set_ylabel("IoU, or overlap")

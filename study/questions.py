@@ -132,11 +132,13 @@ QUESTIONS = {
             **with_paddings({"2017, 400 steps": TODAY_2017}, ("zero", "circular")),
             "dense": {**HALF, "network": "dense"}}),
         measures=INSTRUMENTS,
-        draws={"memory.png": partial(memory.draw, title="A rule, two templates and a lookup", shown={
+        draws={"memory.png": partial(memory.draw, shown={
                    "default, zero padding, noise fill": "default", "no skips, zero padding, noise fill": "no skips",
-                   "slow, Dice, zero padding, noise fill": "slow, Dice", "dense, noise fill": "dense"}),
-               "border.png": partial(
-                   memory.draw_paddings, title="Without a border it draws no mask, and mostly finds the rule")},
+                   "slow, Dice, zero padding, noise fill": "slow, Dice", "dense, noise fill": "dense"},
+                   title="A rule, two templates and a lookup\nbelow: mean overlap with the training mask, and how many "
+                   "runs come to a half"),
+               "border.png": partial(memory.draw_paddings, title="Without a border no mask is drawn, and three of "
+                                     "four that failed find the rule")},
         shows=memory.NUMBERS, tables=(memory.border_table,)),
     "place": Question(
         asks="Is what it learned bound to its place?",
@@ -168,7 +170,7 @@ QUESTIONS = {
             **raced(with_paddings({name: RACERS[name] for name in (
                 "Adam, 0.001", "Adam, 0.0001", "Adam, 0.0001, Dice", "no skips, Adam, 0.001")}, ("circular",)))}),
         measures=INSTRUMENTS,
-        draws={"race.png": partial(race.draw, title="Who is first wins")},
+        draws={"race.png": partial(race.draw, title="Who is first wins, and without a border the memory comes later")},
         tables=(race.table,)),
     "strength": Question(
         asks="How faint may the circle be before one image no longer suffices?",
@@ -204,7 +206,7 @@ QUESTIONS = {
             **{f"{side} pixels a side, a quarter of the width": {
                 **RACERS["Adam, 0.0001, Dice"], "width": 0.25, "size": (side, side)} for side in (160, 320, 640)}}),
         measures=INSTRUMENTS,
-        draws={"dose.png": partial(figures.dots, title="Which border carries the place", overlap="overlap on noise")},
+        draws={"dose.png": partial(figures.dots, title="Which border carries the place", **memory.ON_NOISE)},
         shows={"train IoU": numbers.mean("train_iou"), **memory.NUMBERS}),
     "deep": Question(
         asks="Does it matter how fast the deep levels learn?",
@@ -214,7 +216,7 @@ QUESTIONS = {
                       for name in ("Adam, 0.001", "Adam, 0.0001", "Adam, 0.0001, Dice")
                       for factor in (0.0, 0.1, 1.0, 10.0)}),
         measures=(*INSTRUMENTS, receptive_field.needed_levels, receptive_field.receptive_field),
-        draws={"deep.png": partial(figures.dots, title="How fast the deep levels learn", overlap="overlap on noise")},
+        draws={"deep.png": partial(figures.dots, title="How fast the deep levels learn", **memory.ON_NOISE)},
         shows={"train IoU": numbers.mean("train_iou"), **memory.NUMBERS, **receptive_field.NUMBERS}),
     "crossed": Question(
         asks="Is it the image or the initial weights that decide?",

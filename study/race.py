@@ -13,6 +13,7 @@ from matplotlib.transforms import Bbox
 from scipy.stats import spearmanr
 
 from common.plots import BLUE, ORANGE
+from data import create_data
 from study.figures import GREY, finish, panels
 from study.results import ENOUGH, bootstrap, with_interval
 
@@ -98,28 +99,44 @@ def rank_correlation(by, scores):
     return spearmanr(by[known], scores[known]).statistic
 
 
-def correlations(results):
-    """Markdown: for each of GOALS how often who is first won, and rank correlations with their intervals over seeds."""
+def correlations(results, words, chosen):
+    """Markdown: for each of GOALS how often who is first won, and rank correlations with their intervals over seeds.
+
+    chosen: bool (racers,), those that count, and words, what they are called.
+    """
     lines, generator = [], np.random.default_rng(0)
     for goal in GOALS:
         memory, rule, scores = races(results, goal)
-        known = ~np.isnan(ratios(memory, rule))
+        known = chosen & ~np.isnan(ratios(memory, rule))
         memory, rule, scores = memory[known], rule[known], scores[known]
         seeds = generator.integers(scores.shape[1], size=(1000, scores.shape[1]))
         of, generalise = ratios(memory, rule), (scores >= goal).mean(axis=1) > 0.5
         right = (of < 1) == generalise
         broken = ((of < 0.5) & ~generalise).sum(), ((of > 2) & generalise).sum()
         said = []
-        for words, by in FORETOLD_BY.items():
+        for what, by in FORETOLD_BY.items():
             if not np.isnan(correlation := rank_correlation(by(memory, rule), scores)):
                 again = [rank_correlation(by(memory[:, some], rule[:, some]), scores[:, some]) for some in seeds]
                 said.append("of {} {:+.2f} [{:+.2f}, {:+.2f}]".format(
-                    words, correlation, *np.nanpercentile(again, [2.5, 97.5])))
-        left_out = "" if known.all() else "; without those where neither solution comes"
-        lines.append(f"* At IoU {goal}: who is first wins in {right.sum()} of {len(right)} (most runs come to it or "
-                     f"do not{left_out}); a ratio under 0.5 fails in {broken[0]}, one above 2 succeeds in {broken[1]}; "
-                     f"rank correlation with the score: {', '.join(said) or 'there is no order'}.")
+                    what, correlation, *np.nanpercentile(again, [2.5, 97.5])))
+        left_out = "" if known.sum() == chosen.sum() else "; without those where neither solution comes"
+        lines.append(f"* {words}, at IoU {goal}: who is first wins in {right.sum()} of {len(right)} (most runs come to "
+                     f"it or do not{left_out}); a ratio under 0.5 fails in {broken[0]}, one above 2 succeeds in "
+                     f"{broken[1]}; rank correlation with the score: {', '.join(said) or 'there is no order'}.")
     return lines
+
+
+def within(results, goal=0.9):
+    """Markdown: what foretells the score among the runs of one racer: its ratio, or the size of its circle."""
+    settings = [results.settings(variant) for variant in racers(results)]
+    memory, rule, scores = races(results, goal)
+    sizes = [[create_data(1, replace(of, seed=seed))[1].sum() for seed in range(scores.shape[1])] for of in settings]
+    said = []
+    for each in (over(rule, memory), np.array(sizes)):
+        of = [rank_correlation(by, score[:, np.newaxis]) for by, score in zip(each, scores, strict=True)]
+        said.append(with_interval([correlation for correlation in of if not np.isnan(correlation)] or [np.nan], "+.2f"))
+    return [f"* Among the runs of one recipe, on average over the recipes, the score has a rank correlation of "
+            f"{said[0]} with the run's own ratio, and of {said[1]} with the size of its training circle."]
 
 
 def middle(values):
@@ -135,16 +152,22 @@ def table(results):
         return []
     each = {goal: (races(results, goal)[2] >= goal, ratios(*races(results, goal)[:2])) for goal in GOALS}
     memory, rule, scores = races(results, GOALS[-1])
+    fitted = or_never(results.paired(list(found), column("train_iou", GOALS[-1])))
     head = ["", f"steps to the memory, train IoU {GOALS[-1]}", f"steps to the rule, unseen IoU {GOALS[-1]}",
-            "IoU on unseen images after one",
+            f"steps until its one image is fitted, train IoU {GOALS[-1]}", "IoU on unseen images after one",
             *(f"rule over memory at {goal}; runs that come to it" for goal in GOALS)]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for number, variant in enumerate(found):
-        cells = [name(results, variant), middle(memory[number]), middle(rule[number]), with_interval(scores[number]),
-                 *(f"{'neither' if np.isnan(of[number]) else f'{of[number]:.2f}'}; {well[number].sum()} of "
-                   f"{len(well[number])}" for well, of in each.values())]
+        cells = [name(results, variant), middle(memory[number]), middle(rule[number]), middle(fitted[number]),
+                 with_interval(scores[number]), *(
+                     f"{'neither' if np.isnan(of[number]) else f'{of[number]:.2f}'}; {well[number].sum()} of "
+                     f"{len(well[number])}" for well, of in each.values())]
         lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, "", *correlations(results)]
+    bordered = np.array([results.settings(variant).padding == "zero" for variant in found])
+    groups = {"With a border": bordered, "With and without": np.ones_like(bordered)} if not bordered.all() else {
+        "Of all": bordered}
+    return [*lines, "", *(line for words, of in groups.items() for line in correlations(results, words, of)),
+            *within(results)]
 
 
 def name(results, variant):
@@ -155,13 +178,14 @@ def name(results, variant):
 def draw(results, path, title, goal=0.9):
     """IoU on unseen images of each racer over steps to the rule over steps to the memory; faint: every seed.
 
+    Arrows lead from a recipe with zeros beyond the border to the same without a border.
     Racers of which neither is reached are left out; without racers nothing is drawn.
     """
     if not racers(results):
         return
     figure, (axes,) = panels(1, 4.6)
     variants, (memory, rule, scores) = list(racers(results)), races(results, goal)
-    of, each, edges, places = ratios(memory, rule), over(rule, memory), (0.02, 10), []
+    of, each, edges, places = ratios(memory, rule), over(rule, memory), (0.02, 10), {}
     for number, variant in enumerate(variants):
         if np.isnan(of[number]):
             continue
@@ -172,8 +196,15 @@ def draw(results, path, title, goal=0.9):
         axes.plot(np.clip(each[number], *edges), scores[number], ".", color=colour, alpha=0.25)
         axes.errorbar(x, y, yerr=[[max(y - low, 0)], [max(high - y, 0)]], color=colour, marker="o", ms=8, capsize=4,
                       zorder=3, label=label if label not in axes.get_legend_handles_labels()[1] else None)
-        places.append((x, y, name(results, variant)))
+        places[results.settings(variant)] = x, y, name(results, variant)
+    for settings, (*end, _) in places.items():
+        with_border = replace(settings, padding="zero")
+        if with_border != settings and with_border in places:
+            axes.annotate("", end, places[with_border][:2], arrowprops=dict(
+                arrowstyle="->", color=GREY, shrinkA=6, shrinkB=6, connectionstyle="arc3,rad=-0.15"))
     axes.axvline(1, color=GREY, ls=":", lw=1.5)
+    axes.axhline(results.values(variants[0], "training_mask_iou_mean").mean(), color=GREY, ls=":", lw=1.5,
+                 label="chance: the training mask on other images")
     axes.set(xscale="log", xlim=(edges[0], 1.3 * edges[1]), ylim=(-0.03, 1.03),
              ylabel="IoU on images it never saw, from one image",
              xlabel=f"steps to the rule / steps to the memory (IoU {goal})\n"
@@ -182,7 +213,8 @@ def draw(results, path, title, goal=0.9):
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
     figure.canvas.draw()  # now the points are where they stay, but for the line that the title takes
-    label_each(axes, places)
+    label_each(axes, [place for settings, place in places.items()
+                      if settings.padding == "zero" or replace(settings, padding="zero") not in places])
     finish(figure, path, title)
 
 
