@@ -214,14 +214,15 @@ def draw(results, path, title, goal=0.9):
     axes.legend(loc="lower left")
     figure.canvas.draw()  # now the points are where they stay, but for the line that the title takes
     label_each(axes, [place for settings, place in places.items()
-                      if settings.padding == "zero" or replace(settings, padding="zero") not in places])
+                      if settings.padding == "zero" or replace(settings, padding="zero") not in places],
+               [axes.transData.transform(place[:2]) for place in places.values()])
     finish(figure, path, title)
 
 
-def label_each(axes, places):
-    """Write a label beside each point, where no other label or point is: places are (x, y, text)."""
-    figure, taken = axes.figure, [axes.transData.transform(place[:2]) for place in places]
-    taken, inside = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in taken], axes.get_window_extent()
+def label_each(axes, places, points):
+    """Write a label beside each of `places`, (x, y, text), where no other label and none of `points`, in pixels, is."""
+    figure, inside = axes.figure, axes.get_window_extent()
+    taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in points]
     for x, y, text in places:
         for down, side in itertools.product((6, -14, 20, -28, 34, -42, -56), ("left", "right")):
             label = axes.annotate(text, (x, y), xytext=(9 if side == "left" else -9, down), ha=side,

@@ -17,7 +17,23 @@ test, corrected for all differences of the question (Holm). Train IoU is that of
 there are unseen ones. The command of a variant, with a seed for N, repeats a row of its CSV; the last digits depend on
 the machine and on the number of threads, which a row says (set TF_NUM_INTRAOP_THREADS to it).
 "training, s" is the median time of the steps with their tracing, without scoring, while several runs share the machine.
-What it all says: docs/answer.md."""
+What it all says: docs/answer.md.
+
+```shell
+python -m study                              # lists the questions
+python -m study sharing                      # one of them, ten training seeds; most take half an hour to two hours
+python -m study all                          # all of them: more than a day on two cores
+python -m study labels --seeds 20 --only "random pixels"          # more seeds of one variant
+python -m study all --output docs            # runs what is not there yet, and draws report and figures anew
+```
+
+Each run goes through the function that `train.py` uses, and is a row of `output/study/NAME.csv` when it is done. A row
+is known by its settings: finished ones are not run again, also those of another question that measures the same.
+Interrupted, the same command goes on where it stopped; a run that fails is reported with its command, and stops no
+other. `--processes` of them share a machine. With `pip install ray==2.60.0`, `--backend ray --address HOST:PORT` hands
+them to a Ray cluster whose machines have `requirements.txt`. Numbers are the same to the last digit if the machines
+are: each run has one thread, because sums are added up in an order that depends on their number (two, before there was
+a column for it)."""
 
 
 def with_deviation(values):
