@@ -72,9 +72,9 @@ RACERS = {
     "no skips, Adam, 0.001": {**RACE, "learning_rate": 1e-3, "network": "unet-without-skips"},
     "convolutions, Adam, 0.001": {**RACE, "learning_rate": 1e-3, "network": "convolutions"},
 }
-RECIPE_2017 = {**RECIPES["2017"], **FEWER, "placement": "anywhere", "steps": 400, "evaluations": 60}
 LARGER = {**HALF, "size": (96, 96), "radius": (9, 23), "steps": 3000, "task": "larger"}
-TODAY_2017 = {**RECIPE_2017, "initial_weights": "he-normal"}
+TODAY_2017 = {**RECIPES["2017"], **FEWER, "placement": "anywhere", "initial_weights": "he-normal", "steps": 400,
+              "evaluations": 60}
 
 
 def fresh(changes):

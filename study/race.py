@@ -196,7 +196,7 @@ def draw(results, path, title, goal=0.9):
         axes.plot(np.clip(each[number], *edges), scores[number], ".", color=colour, alpha=0.25)
         axes.errorbar(x, y, yerr=[[max(y - low, 0)], [max(high - y, 0)]], color=colour, marker="o", ms=8, capsize=4,
                       zorder=3, label=label if label not in axes.get_legend_handles_labels()[1] else None)
-        places[results.settings(variant)] = x, y, name(results, variant)
+        places[results.settings(variant)] = x, y, name(results, variant).removesuffix(", zero padding")
     for settings, (*end, _) in places.items():
         with_border = replace(settings, padding="zero")
         if with_border != settings and with_border in places:
