@@ -24,7 +24,9 @@ def panels(count, height):
     rows = -(-count // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(8, height * rows + 0.8), dpi=100, layout="constrained",
                                 squeeze=False)
-    return figure, list(axes.flat)
+    for surplus in axes.flat[count:]:
+        surplus.remove()
+    return figure, list(axes.flat[:count])
 
 
 def finish(figure, path, title, axes=None):

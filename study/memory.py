@@ -137,14 +137,14 @@ def draw_paddings(results, path, title):
     finish(figure, path, title, axes[0])
 
 
-def networks(results, least=2):
-    """The networks that are there with so many paddings at least: {name: {padding: variant}}."""
+def networks(results):
+    """The networks that are there with several paddings: {name: {padding: variant}}."""
     found = {}
     for variant in results.variants:
         settings = results.settings(variant)
         found.setdefault(replace(settings, padding="zero"), {})[settings.padding] = variant
     return {results.short(next(iter(of.values()))).partition(", zero")[0]: of for of in found.values()
-            if len(of) >= least}
+            if len(of) > 1}
 
 
 def border_table(results):

@@ -40,19 +40,24 @@ def shifts_inside(mask):
 
 
 def draw(results, path, title):
-    """IoU over the distance from the place of the training shape, a panel for each network; every seed is thin."""
-    figure, axes = panels(len(networks(results, 1)), 2.5)
-    for panel, (name, variants) in zip(axes, networks(results, 1).items(), strict=True):
+    """IoU over the distance from the place of the training shape, a panel for each network; every seed is thin.
+
+    Without networks that are there with and without a border nothing is drawn.
+    """
+    if not networks(results):
+        return
+    figure, axes = panels(len(networks(results)), 2.5)
+    for panel, (name, variants) in zip(axes, networks(results).items(), strict=True):
         for padding, variant in variants.items():
             colour, label = COLOURS[padding]
             values = results.stacked(variant, [column(ring) for ring in RINGS])  # (seeds, rings)
-            panel.plot(RINGS, values.T, color=colour, lw=0.6, alpha=0.5)
+            panel.plot(RINGS, values.T, color=colour, lw=0.9, alpha=0.5)
             panel.plot(RINGS, np.nanmean(values, axis=0), color=colour, lw=2.5, marker="o", label=label)
         panel.set(ylim=(-0.03, 1.03), xticks=RINGS, xlabel="pixels from its place")
         panel.set_title(name, fontsize=11)
         panel.grid(alpha=0.3)
     axes[0].set_ylabel(f"IoU on {UNSEEN}")
-    finish(figure, path, title, max(axes, key=lambda panel: len(panel.get_legend_handles_labels()[1])))
+    finish(figure, path, title, axes[0])
 
 
 def score(ring):
