@@ -214,7 +214,8 @@ QUESTIONS = {
                       for name in ("Adam, 0.001", "Adam, 0.0001", "Adam, 0.0001, Dice")
                       for factor in (0.0, 0.1, 1.0, 10.0)}),
         measures=(*INSTRUMENTS, receptive_field.needed_levels, receptive_field.receptive_field),
-        draws={"deep.png": partial(figures.dots, title="Slow networks find the rule where the deep levels are held still", **memory.ON_NOISE)},
+        draws={"deep.png": partial(
+            figures.dots, title="Slow networks find the rule where the deep levels are held still", **memory.ON_NOISE)},
         shows={"train IoU": numbers.mean("train_iou"), **memory.NUMBERS, **receptive_field.NUMBERS}),
     "crossed": Question(
         asks="Is it the image or the initial weights that decide?",
