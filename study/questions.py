@@ -183,7 +183,8 @@ QUESTIONS = {
                    for strength in (0.05, 0.1, 0.2, 0.5, 1.0)}, ("zero", "circular"))).items()
                if changes["strength"]}}),  # without a rule they are all the same two
         measures=INSTRUMENTS,
-        draws={"strength.png": partial(race.draw_strength, title="How faint a circle may be for one image to suffice")},
+        draws={"strength.png": partial(
+            race.draw_strength, title="One image suffices where the rule comes before the memory")},
         tables=(race.table,)),
     "dose": Question(
         asks="Which border carries the place?",

@@ -235,8 +235,8 @@ def label_each(axes, places, points):
         taken.append(box)
 
 
-def draw_strength(results, path, title, goal=0.9):
-    """Over the strength of what is added inside: steps to the rule and to the memory, and IoU after one image."""
+def draw_strength(results, path, title, goal=0.5):
+    """Over the strength of what is added inside: steps to rule and memory, and IoU after one and after fresh images."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 6), dpi=100, layout="constrained", sharex=True)
     for padding, colour, words in (("zero", BLUE, "with a border"), ("circular", ORANGE, "without")):
         of = {results.settings(variant).strength: (variant, *both) for variant, both in racers(results).items()
@@ -252,11 +252,13 @@ def draw_strength(results, path, title, goal=0.9):
         for strength, values in zip(strengths, scores, strict=True):
             below.plot(np.full(len(values), strength), values, ".", color=colour, alpha=0.3)
         below.plot(strengths, [values.mean() for values in scores], color=colour, marker="o", lw=2.5)
+        below.plot(strengths, [results.values(variant[2]).mean() for variant in variants], color=colour, ls=":", lw=2)
     above.set(ylabel=f"steps to IoU {goal}", yscale="log")
-    below.set(ylabel="IoU on images it never saw,\nfrom one image", xlabel="strength of the noise added inside",
+    below.set(ylabel="IoU on images it never saw,\nfrom one (dotted: 400)", xlabel="strength of the noise added inside",
               xscale="log", ylim=(-0.03, 1.03))
     for panel in (above, below):
         panel.grid(alpha=0.3)
         panel.xaxis.set_major_formatter("{x:g}")
     above.yaxis.set_major_formatter("{x:g}")
+    above.yaxis.set_minor_formatter("{x:g}")
     finish(figure, path, title, above)
