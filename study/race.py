@@ -134,9 +134,12 @@ def within(results, goal=0.9):
     said = []
     for each in (over(rule, memory), np.array(sizes)):
         of = [rank_correlation(by, score[:, np.newaxis]) for by, score in zip(each, scores, strict=True)]
-        said.append(with_interval([correlation for correlation in of if not np.isnan(correlation)] or [np.nan], "+.2f"))
+        said.append([correlation for correlation in of if not np.isnan(correlation)])
+    if not all(said):
+        return []
+    ratio, size = (with_interval(of, "+.2f") for of in said)
     return [f"* Among the runs of one recipe, on average over the recipes, the score has a rank correlation of "
-            f"{said[0]} with the run's own ratio, and of {said[1]} with the size of its training circle."]
+            f"{ratio} with the run's own ratio, and of {size} with the size of its training circle."]
 
 
 def middle(values):

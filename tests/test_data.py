@@ -69,7 +69,7 @@ def test_of_two_shapes_the_larger_is_marked_and_both_are_filled():
 
 def test_no_room_for_two_shapes_is_said():
     with pytest.raises(UserError, match="--task larger finds no room"):
-        create_data(1, Settings(size=(64, 64), radius=(30, 31), task="larger"))
+        create_data(1, Settings(size=(64, 64), radius=(25, 31), task="larger"))
 
 
 def test_constant_fill_is_one_grey_value():

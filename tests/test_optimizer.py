@@ -42,7 +42,7 @@ def test_deep_levels_can_have_a_learning_rate_of_their_own(name):
     assert len(deep) == 28  # kernels and biases of 14 convolutions
     for path, normal in moved[1.0].items():
         assert moved[0.0][path] == (0 if path in deep else normal)
-        assert moved[10.0][path] == pytest.approx(normal * (10 if path in deep else 1), rel=0.01)
+        assert moved[10.0][path] == pytest.approx(normal * (10 if path in deep else 1), rel=0.01, abs=1e-8)
 
 
 def test_the_rate_warms_up_and_falls_to_nothing_or_stays():

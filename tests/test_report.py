@@ -198,13 +198,13 @@ def test_the_race_is_won_by_who_is_first_and_lost_where_the_prediction_fails():
                for which, of in won.items()}  # a rule that never comes
     lines = lines_of_table("race", {**won, **changes})
     line = next(line for line in lines if line.startswith("| Adam, 0.0005 |"))
-    assert "| 100 (100 to 100) | 10 (10 to 10) | 0.950 |" in line
+    assert "| 100 (100 to 100) | 10 (10 to 10) | 1 (1 to 1) | 0.950 |" in line
     assert line.endswith("| 0.10; 10 of 10 |")
     line = next(line for line in lines if line.startswith("| Adam, 0.0001 |"))
     assert "| never (never to never) |" in line
     assert line.endswith("| inf; 0 of 10 |")
     racers = len([variant for variant in QUESTIONS["race"].varies if ": one image" in variant])
-    assert lines[-1].startswith(f"* At IoU 0.9: who is first wins in {racers} of {racers} ")
+    assert lines[-1].startswith(f"* With and without, at IoU 0.9: who is first wins in {racers} of {racers} ")
     assert "a ratio under 0.5 fails in 0, one above 2 succeeds in 0; rank correlation" in lines[-1]
     assert "of ratio -1.00 [-1.00, -1.00], of the steps to the rule alone -1.00 [-1.00, -1.00]." in lines[-1]
     failed = lines_of_table("race", {**won, **changes, "SGD, 0.1: one": {"val_iou_mean": 0.5},
@@ -222,7 +222,7 @@ def test_a_race_in_which_the_memory_never_comes_is_the_rules_and_one_without_eit
         line = next(line for line in lines if line.startswith(f"| {racer} |"))
         assert line.endswith(f"| {said}; 10 of 10 |")
     racers = len([variant for variant in QUESTIONS["race"].varies if ": one image" in variant])
-    assert f"wins in {racers - 1} of {racers - 1} (most runs come to it or do not; without those where" in lines[-1]
+    assert f"wins in {racers - 1} of {racers - 1} (most runs come to it or do not; without those where" in lines[-2]
 
 
 def test_the_variance_of_crossed_scores_is_that_of_images_of_weights_and_the_rest():
