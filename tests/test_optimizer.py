@@ -40,9 +40,10 @@ def test_deep_levels_can_have_a_learning_rate_of_their_own(name):
     deep = {path for path in moved[1.0] if path.startswith(("down_3", "down_4", "down_5", "bottom", "up_3", "up_4",
                                                             "up_5"))}
     assert len(deep) == 28  # kernels and biases of 14 convolutions
+    rounding = 1e-8 if name == "sgd" else 1e-12  # plain steps may be smaller than the last digit of a weight
     for path, normal in moved[1.0].items():
         assert moved[0.0][path] == (0 if path in deep else normal)
-        assert moved[10.0][path] == pytest.approx(normal * (10 if path in deep else 1), rel=0.01, abs=1e-8)
+        assert moved[10.0][path] == pytest.approx(normal * (10 if path in deep else 1), rel=0.01, abs=rounding)
 
 
 def test_the_rate_warms_up_and_falls_to_nothing_or_stays():
