@@ -13,8 +13,9 @@ import numpy as np
 
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, clear_numbered, numbered, read_grey, write_png
-from common.settings import SMALLEST_SIDE, Settings
+from common.files import check_folder, clear_numbered
+from common.images import write_png
+from common.settings import Settings
 
 # Each purpose draws from a random stream of its own: no validation image can equal a training image.
 STREAMS = ("train", "validation", "test", "augmentation", "labels", "supervision")
@@ -153,53 +154,12 @@ def augment(generator, image, mask):
 def write_data(X, Y, folder):
     """Write X_1.png, Y_1.png, ... into `folder`, in place of any data set that is there.
 
-    X: grey values 0..255, Y: {0, 1}, both (n, height, width, 1); Y may be None.
-    Raises `UserError` if a file cannot be written.
+    X: grey values 0..255, Y: {0, 1}, both (n, height, width, 1). Raises `UserError` if a file cannot be written.
     """
-    for letter, images in (("X", X), ("Y", None if Y is None else Y * 255)):
+    for letter, images in (("X", X), ("Y", Y * 255)):
         clear_numbered(folder, letter)
-        for number, image in enumerate([] if images is None else images, start=1):
+        for number, image in enumerate(images, start=1):
             write_png(Path(folder, f"{letter}_{number}.png"), image)
-
-
-def load_data(folder):
-    """Read the data set in `folder`: X_*.png and, if there are any, Y_*.png, in numeric order.
-
-    Colour is turned into grey. Masks hold 0 and 255, or 0 and 1.
-    Returns X, float32 (n, height, width, 1) in 0..255, and Y, the same shape, in {0, 1}, or None.
-    Raises `UserError`, naming the file, for a set that is empty, unreadable or does not fit together.
-    """
-    folder = Path(folder)
-    images, masks = numbered(folder, "X"), numbered(folder, "Y")
-    if not images:
-        raise UserError(f"{folder} holds no images X_1.png, X_2.png, ...; name a folder that does")
-    for number in masks and images.keys() ^ masks.keys():
-        raise UserError(f"{folder} holds only one of X_{number}.png and Y_{number}.png; "
-                        "give every image its mask, or no image one")
-    X = read_images(images)
-    if not masks:
-        return X, None
-    Y = read_images(masks)
-    if X.shape != Y.shape:
-        raise UserError(f"images and masks in {folder} differ in size; make them {X.shape[1]} x {X.shape[2]}")
-    for mask, path in zip(Y, masks.values(), strict=True):
-        if not (np.isin(mask, (0, 255)).all() or np.isin(mask, (0, 1)).all()):
-            raise UserError(f"{path} holds more than two grey values; make it a mask of 0 and 255")
-    return X, (Y > 0).astype("float32")
-
-
-def read_images(paths):
-    """Read {number: path} as float32 (n, height, width, 1). Raises `UserError` if one cannot be used."""
-    images = []
-    for path in paths.values():
-        image = read_grey(path)
-        if images and image.shape != images[0].shape:
-            height, width = images[0].shape
-            raise UserError(f"{path} differs in size from the first image; make it {height} x {width}")
-        if min(image.shape) < SMALLEST_SIDE:
-            raise UserError(f"{path} is too small; give images of at least {SMALLEST_SIDE} pixels a side")
-        images.append(image)
-    return np.stack(images)[..., np.newaxis].astype("float32")
 
 
 def main():

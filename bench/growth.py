@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from bench.measurements import isolated, step_and_floor
-from common.files import write_figure
+from common.images import write_figure
 
 SIDES, WIDTHS = (64, 128, 256, 512), (0.125, 0.25, 0.5, 1.0, 2.0)  # pixels; factor on the filters
 LINES = {"step": "a training step", "floor": "its operations in a large product", "prediction": "a prediction"}

@@ -9,6 +9,7 @@ import shutil
 import sys
 
 from common.files import commit
+from common.screen import silent
 
 
 @contextlib.contextmanager
@@ -20,14 +21,8 @@ def quiet_start():
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         yield
         return
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
+    with silent():
         yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
 
 
 def keep_memory():

@@ -1,4 +1,7 @@
-"""Images, tables and other files: each format is read and written here, and a write that fails names its file."""
+"""Tables and other files: each format is read and written in one place, and a write that fails names its file.
+
+Images: common/images.py.
+"""
 
 import contextlib
 import csv
@@ -8,9 +11,6 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
-
-import cv2
-import numpy as np
 
 from common.errors import UserError
 
@@ -55,26 +55,6 @@ def commit():
                               cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip() or None
 
 
-def write_png(path, image):
-    """Write an image, grey or BGR, 0..255, (height, width[, channels]). Raises `UserError` if it cannot be written."""
-    # Compression 1 and no filter, for noise cannot be predicted from its neighbours: a test picture is written in a
-    # third of the time of OpenCV's own choice of filter, and no larger; an overview is a third larger.
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
-    _, content = cv2.imencode(".png", image.astype("uint8"), options)
-    write_bytes(path, content.tobytes())
-
-
-def read_grey(path):
-    """An image of any format that OpenCV reads, as grey values, uint8 (height, width). Colour is turned into grey.
-
-    Raises `UserError` if it cannot be read.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise UserError(f"{path} is not an image that OpenCV can read; replace or remove it")
-    return image
-
-
 def numbered(folder, name):
     """{number: path} of the files NAME_number.png in a folder, in numeric order: 2 before 10."""
     matches = [(re.fullmatch(rf"{name}_(\d+)\.png", path.name), path) for path in Path(folder).glob("*.png")]
@@ -107,27 +87,3 @@ def read_table(path):
     """The rows of a CSV as dicts of text. Raises OSError if there is no such file."""
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def write_figure(figure, path, colours=None):
-    """Write a Matplotlib figure as PNG and forget it; in 256 colours it is a third of the bytes."""
-    import matplotlib.pyplot as plt
-    from PIL import Image
-
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    plt.close(figure)
-    if colours:
-        few = Image.open(content).convert("RGB").quantize(colours)
-        content = io.BytesIO()
-        few.save(content, "png", optimize=True)
-    write_bytes(path, content.getvalue())
-
-
-def write_grey_figure(figure, path):
-    """Write a figure without colours as 8-bit grey: noise does not compress, and RGBA is 4 times the bytes."""
-    import matplotlib.pyplot as plt
-
-    figure.canvas.draw()
-    write_png(path, cv2.cvtColor(np.asarray(figure.canvas.buffer_rgba()), cv2.COLOR_RGBA2GRAY))
-    plt.close(figure)

@@ -6,7 +6,7 @@ Colours are from Okabe and Ito (2008), which readers with any colour vision can 
 import cv2
 import numpy as np
 
-from common.files import write_png
+from common.images import write_png
 
 # What a pixel of a prediction is, its colour (BGR), and what the legend says of it.
 AGREEMENT, MISSED, FALSE_ALARM = (240, 240, 240), (233, 180, 86), (0, 94, 213)

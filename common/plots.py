@@ -10,7 +10,7 @@ matplotlib.use("Agg")  # no display is needed
 import matplotlib.pyplot as plt
 
 from common import metrics
-from common.files import write_figure, write_grey_figure
+from common.images import write_figure, write_grey_figure
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
 

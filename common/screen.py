@@ -1,6 +1,7 @@
 """What one sees while a script runs, and what took how long."""
 
 import contextlib
+import os
 import shlex
 import sys
 import time
@@ -10,6 +11,19 @@ from common import metrics
 from common.settings import Settings
 
 STARTED = time.perf_counter()
+
+
+@contextlib.contextmanager
+def silent():
+    """Keep what compiled code writes to stderr off the screen, where no log level does."""
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 class Stopwatch(dict):

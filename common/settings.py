@@ -12,7 +12,7 @@ from pathlib import Path
 from common.errors import UserError
 from common.files import write_bytes
 
-SMALLEST_SIDE = 32  # pixels: the network halves an image five times
+SMALLEST_SIDE, LARGEST_SIDE = 32, 8192  # pixels: the network halves an image five times; larger is not tested
 
 # What --recipe stands for, where it differs from the defaults below. docs/2017.md: the experiment as it was published.
 RECIPES = {
@@ -41,7 +41,7 @@ class Settings:
     # The images, as in the 2017 experiment.
     size: tuple[int, int] = setting(
         (160, 160), "data", "height and width of an image, pixels", metavar=("H", "W"), least=SMALLEST_SIDE,
-        most=8192)
+        most=LARGEST_SIDE)
     shape: str = setting("circle", "data", "what hides in the noise", choices=("circle", "rectangle"))
     fill: str = setting(
         "noise", "data", "inside the shape: 'noise' adds a second draw of the noise, 'constant' is the one grey "

@@ -10,7 +10,7 @@ import numpy as np
 matplotlib.use("Agg")  # no display is needed
 import matplotlib.pyplot as plt
 
-from common.files import write_figure
+from common.images import write_figure
 from common.plots import BLUE, ORANGE
 from study.results import ENOUGH, bootstrap
 

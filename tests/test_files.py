@@ -7,24 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from common import files
+from common import files, images
 from common.errors import UserError
 from common.plots import plt  # no window opens
-
-
-def test_an_image_is_read_back_exactly_and_colour_becomes_grey(tmp_path):
-    grey = np.arange(256).reshape(16, 16)
-    files.write_png(tmp_path / "new" / "folder" / "grey.png", grey)
-    assert np.array_equal(files.read_grey(tmp_path / "new" / "folder" / "grey.png"), grey)
-    files.write_png(tmp_path / "colour.png", np.full((4, 5, 3), 200))
-    assert files.read_grey(tmp_path / "colour.png").tolist() == [[200] * 5] * 4
-
-
-def test_a_file_that_is_no_image_is_refused_by_name(tmp_path):
-    (tmp_path / "X_1.png").write_text("not a picture")
-    for name in ("X_1.png", "X_2.png"):
-        with pytest.raises(UserError, match=rf"{name} is not an image that OpenCV can read; replace or remove it"):
-            files.read_grey(tmp_path / name)
 
 
 def test_numbered_files_come_in_numeric_order_and_are_cleared_alone(tmp_path):
@@ -62,9 +47,9 @@ def figure():
 
 
 def test_figures_are_written_in_colour_in_few_colours_or_in_grey(tmp_path):
-    files.write_figure(figure(), tmp_path / "colour.png")
-    files.write_figure(figure(), tmp_path / "few.png", colours=4)
-    files.write_grey_figure(figure(), tmp_path / "grey.png")
+    images.write_figure(figure(), tmp_path / "colour.png")
+    images.write_figure(figure(), tmp_path / "few.png", colours=4)
+    images.write_grey_figure(figure(), tmp_path / "grey.png")
     colour, few, grey = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("colour", "few", "grey"))
     assert colour.shape == few.shape == grey.shape == (100, 150, 3)
     assert len(np.unique(few.reshape(-1, 3), axis=0)) <= 4 < len(np.unique(colour.reshape(-1, 3), axis=0))
@@ -74,10 +59,10 @@ def test_figures_are_written_in_colour_in_few_colours_or_in_grey(tmp_path):
 
 @pytest.mark.parametrize("write", [
     lambda path: files.write_bytes(path, b""),
-    lambda path: files.write_png(path, np.zeros((4, 4))),
+    lambda path: images.write_png(path, np.zeros((4, 4))),
     lambda path: files.write_table([{"a": 1}], path),
-    lambda path: files.write_figure(figure(), path),
-    lambda path: files.write_grey_figure(figure(), path),
+    lambda path: images.write_figure(figure(), path),
+    lambda path: images.write_grey_figure(figure(), path),
 ], ids=["bytes", "png", "table", "figure", "grey figure"])
 def test_every_write_that_fails_is_one_sentence_that_names_the_file(tmp_path, write):
     (tmp_path / "file").write_text("precious")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from common.files import read_grey, write_table
+from common.files import write_table
+from common.images import read_image
 from common.settings import training_flags
 from study import larger, memory, place, race, receptive_field, report, rim
 from study.history import CURVES, column
@@ -62,7 +63,7 @@ def test_the_report_has_every_figure_every_key_number_and_a_table(name, tmp_path
     assert f"## {name}: {question.asks}" in text
     for picture in question.draws:
         assert f"]({picture})" in text
-        image = read_grey(tmp_path / picture)
+        image = read_image(tmp_path / picture)
         assert image.shape[1] == 800
         assert image.std() > 10
         edges = np.concatenate([image[:2].ravel(), image[-2:].ravel(), image[:, :2].ravel(), image[:, -2:].ravel()])

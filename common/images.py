@@ -1,0 +1,137 @@
+"""Images and masks as people have them: every file that holds one is read and written here."""
+
+import io
+
+import cv2
+import numpy as np
+
+from common.errors import UserError
+from common.files import write_bytes
+from common.screen import silent
+from common.settings import LARGEST_SIDE, SMALLEST_SIDE
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as OpenCV makes colour grey
+UNLABELLED = 128  # the grey value of a mask that says nothing, beside 0 and 255
+
+
+def read_image(path):
+    """An image, (height, width, channels): one channel if it is grey, or red, green and blue.
+
+    uint8 grey values 0..255, or float32 of the same range if the file has 16 bits. Transparency is left out; the
+    orientation that a camera notes in its files is followed. Raises `UserError` for a file that cannot be used.
+    """
+    image = decode(path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)[..., ::-1]  # OpenCV has blue first
+    if image.shape[2] == 3 and (image[..., :1] == image[..., 1:]).all():
+        image = image[..., :1]
+    return np.ascontiguousarray(image if image.dtype == np.uint8 else image / np.float32(257))
+
+
+def in_channels(image, channels):
+    """An image, (height, width, 1 or 3), with as many channels: colour turned into grey, or grey repeated."""
+    if image.shape[2] > channels:
+        return (image @ np.array(GREY_WEIGHTS, "float32"))[..., np.newaxis]
+    return np.broadcast_to(image, (*image.shape[:2], channels))
+
+
+def read_mask(path):
+    """A mask and where it says something: foreground and labelled, both bool (height, width, 1).
+
+    Of two values the brighter is the foreground, of more all but 0: the labels of instances. A PNG with transparency
+    holds strokes, light ones on the foreground and dark ones on the background, and says nothing between them; nor
+    does the third value of 0, 128 and 255. Raises `UserError` for a file that cannot be used, or one label alone.
+    """
+    image = decode(path, cv2.IMREAD_UNCHANGED)
+    white = np.iinfo(image.dtype).max
+    labelled = np.ones((*image.shape[:2], 1), bool)
+    values = image if image.shape[2] < 3 else image[..., 2::-1] @ np.array(GREY_WEIGHTS, "float32")[:, np.newaxis]
+    strokes = image.shape[2] == 4 and (image[..., 3] < white).any()
+    if strokes:
+        labelled = image[..., 3:] > white / 2
+        foreground = values > white / 2
+    else:
+        found = np.unique(values)
+        if len(found) > 2 and is_jpeg(path):
+            raise UserError(f"{path} is a JPEG, which smears the values of a mask; save it as PNG")
+        if found.tolist() == [0, UNLABELLED, 255]:
+            labelled = values != UNLABELLED
+        foreground = values > (found[0] if len(found) == 2 else UNLABELLED if not labelled.all() else 0)
+    for kind, pixels in (("foreground", foreground & labelled), ("background", ~foreground & labelled)):
+        if not pixels.any():
+            how = ("paint strokes of both, light ones on the foreground and dark ones on the background" if strokes
+                   else "give a mask of both, 0 and 255")
+            raise UserError(f"{path} marks no {kind}; {how}")
+    return foreground, labelled
+
+
+def decode(path, flags):
+    """What OpenCV reads from an image file, blue first: uint8 or uint16 (height, width, channels).
+
+    Raises `UserError`, which names the file, if it cannot be used.
+    """
+    content = read_bytes(path)
+    with silent():  # its decoders write to stderr
+        image = cv2.imdecode(np.frombuffer(content, "uint8"), flags) if content else None
+        pages = cv2.imcount(str(path)) if image is not None and content[:2] in (b"II", b"MM") else 1  # of a TIFF
+    if image is None:
+        raise UserError(f"{path} is not an image that OpenCV can read, or is damaged; save it anew as PNG, or remove "
+                        "it")
+    if pages > 1:
+        raise UserError(f"{path} holds {pages} pages; save each as a file of its own")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{path} holds numbers of the kind {image.dtype}; save it with 8 or 16 bits a channel")
+    height, width = image.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        raise UserError(f"{path} has {height} x {width} pixels, which is too small; give images of at least "
+                        f"{SMALLEST_SIDE} pixels a side")
+    if max(height, width) > LARGEST_SIDE:
+        raise UserError(f"{path} has {height} x {width} pixels, which is too large; cut it into parts of at most "
+                        f"{LARGEST_SIDE} pixels a side")
+    return image.reshape(height, width, -1)
+
+
+def read_bytes(path):
+    """The content of a file. Raises `UserError`, which names it, if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check its name") from None
+
+
+def is_jpeg(path):
+    """Whether a file is a JPEG, by its first bytes; its name may say something else."""
+    return read_bytes(path)[:2] == b"\xff\xd8"
+
+
+def write_png(path, image):
+    """Write an image, grey or BGR, 0..255, (height, width[, channels]). Raises `UserError` if it cannot be written."""
+    # Compression 1 and no filter, for noise cannot be predicted from its neighbours: a test picture is written in a
+    # third of the time of OpenCV's own choice of filter, and no larger; an overview is a third larger.
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+    _, content = cv2.imencode(".png", image.astype("uint8"), options)
+    write_bytes(path, content.tobytes())
+
+
+def write_figure(figure, path, colours=None):
+    """Write a Matplotlib figure as PNG and forget it; in 256 colours it is a third of the bytes."""
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    plt.close(figure)
+    if colours:
+        few = Image.open(content).convert("RGB").quantize(colours)
+        content = io.BytesIO()
+        few.save(content, "png", optimize=True)
+    write_bytes(path, content.getvalue())
+
+
+def write_grey_figure(figure, path):
+    """Write a figure without colours as 8-bit grey: noise does not compress, and RGBA is 4 times the bytes."""
+    import matplotlib.pyplot as plt
+
+    figure.canvas.draw()
+    write_png(path, cv2.cvtColor(np.asarray(figure.canvas.buffer_rgba()), cv2.COLOR_RGBA2GRAY))
+    plt.close(figure)

@@ -1,0 +1,154 @@
+"""Images and masks as people have them: what each kind of file comes to, and which sentence refuses the others."""
+
+import cv2
+import numpy as np
+import pytest
+
+from common.errors import UserError
+from common.images import in_channels, read_image, read_mask, write_png
+
+RED_GREEN_BLUE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), "uint8")
+CIRCLE = cv2.circle(np.zeros((40, 50), "uint8"), (25, 20), 9, 1, cv2.FILLED)
+
+
+def saved(path, image, options=()):
+    """Write an image, red first where it has colours, as OpenCV writes a file of that name; returns the path."""
+    image = np.asarray(image)
+    if image.ndim == 3 and image.shape[2] > 1:
+        image = image[..., [2, 1, 0, 3][: image.shape[2]]]
+    assert cv2.imwrite(str(path), image, list(options))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".bmp", ".PNG"])
+def test_colour_stays_colour_and_grey_is_one_channel(tmp_path, suffix):
+    path = tmp_path / f"täst 1 {suffix}"
+    assert np.array_equal(read_image(saved(path, RED_GREEN_BLUE)), RED_GREEN_BLUE)
+    grey = RED_GREEN_BLUE[..., :1]
+    for image in (grey, np.repeat(grey, 3, axis=2)):  # many cameras write grey as three equal channels
+        assert np.array_equal(read_image(saved(path, image)), grey)
+
+
+def test_a_jpeg_is_read_as_its_camera_was_held(tmp_path):
+    upright = cv2.GaussianBlur(RED_GREEN_BLUE, (0, 0), 5)
+    path = saved(tmp_path / "photo.jpg", upright)
+    assert np.abs(read_image(path).astype(int) - upright).mean() < 3
+    entry = b"\x12\x01\x03\x00\x01\x00\x00\x00\x06"  # orientation, of which 6 is a quarter turn
+    turned = b"\xff\xe1\x00\x22Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00" + entry + bytes(7)
+    content = path.read_bytes()
+    path.write_bytes(content[:2] + turned + content[2:])
+    assert np.abs(read_image(path).astype(int) - np.rot90(upright, -1)).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_come_to_the_same_range(tmp_path, suffix):
+    path = saved(tmp_path / f"deep{suffix}", RED_GREEN_BLUE.astype("uint16") * 257)
+    assert np.allclose(read_image(path), RED_GREEN_BLUE, atol=1e-4)
+    path = saved(tmp_path / f"deep{suffix}", np.full((40, 50), 1000, "uint16"))
+    assert np.allclose(read_image(path), 1000 / 257)  # finer than 8 bits
+
+
+def test_transparency_of_an_image_is_left_out(tmp_path):
+    image = np.dstack([RED_GREEN_BLUE, CIRCLE * 255])
+    assert np.array_equal(read_image(saved(tmp_path / "image.png", image)), RED_GREEN_BLUE)
+
+
+def test_channels_are_made_equal():
+    grey = in_channels(RED_GREEN_BLUE, 1)
+    assert grey.shape == (40, 50, 1)
+    assert np.abs(grey[..., 0] - cv2.cvtColor(RED_GREEN_BLUE, cv2.COLOR_RGB2GRAY)).max() < 0.6
+    assert (in_channels(grey, 3) == grey).all()
+    assert in_channels(grey, 3).shape == (40, 50, 3)
+    assert in_channels(RED_GREEN_BLUE, 3) is not None
+
+
+INSTANCES = CIRCLE * 3 + cv2.circle(np.zeros((40, 50), "uint8"), (5, 5), 3, 200, cv2.FILLED)
+
+
+@pytest.mark.parametrize(("image", "foreground"), [
+    (CIRCLE, CIRCLE), (CIRCLE * 255, CIRCLE), (CIRCLE.astype("uint16") * 65535, CIRCLE),
+    (CIRCLE * 128, CIRCLE), (CIRCLE * 100 + 50, CIRCLE), (INSTANCES, INSTANCES > 0),
+    (INSTANCES.astype("uint16") * 300, INSTANCES > 0), (np.dstack([CIRCLE * 0, CIRCLE * 0, CIRCLE]), CIRCLE),
+    (np.dstack([CIRCLE * 200, CIRCLE * 9, CIRCLE * 77, CIRCLE * 0 + 255]), CIRCLE),
+], ids=["0 1", "0 255", "16 bits", "0 128", "50 150", "instances", "16-bit instances", "blue", "opaque"])
+def test_a_mask_has_two_values_or_labels_of_instances(tmp_path, image, foreground):
+    read, labelled = read_mask(saved(tmp_path / "mask.png", image))
+    assert np.array_equal(read[..., 0], foreground > 0)
+    assert labelled.all()
+    assert read.shape == labelled.shape == (40, 50, 1)
+
+
+def test_a_mask_says_nothing_where_it_is_grey_or_transparent(tmp_path):
+    grey = np.full((40, 50), 128, "uint8")
+    grey[:5], grey[-5:] = 0, 255
+    strokes = np.zeros((40, 50, 4), "uint8")
+    strokes[:5] = 90, 20, 0, 255
+    strokes[-5:] = 250, 240, 100, 255
+    strokes[6] = 255, 255, 255, 100  # the soft edge of a stroke
+    for image in (grey, strokes):
+        foreground, labelled = read_mask(saved(tmp_path / "mask.png", image))
+        assert np.array_equal(np.flatnonzero(labelled.all(axis=(1, 2))), [0, 1, 2, 3, 4, 35, 36, 37, 38, 39])
+        assert labelled.sum() == 500
+        assert np.array_equal(foreground[labelled], np.repeat([False, True], 250))
+
+
+def test_a_jpeg_mask_is_refused_where_it_is_smeared_alone(tmp_path):
+    with pytest.raises(UserError, match=r"mask\.jpg is a JPEG, which smears the values of a mask; save it as PNG"):
+        read_mask(saved(tmp_path / "mask.jpg", CIRCLE * 255, (cv2.IMWRITE_JPEG_QUALITY, 80)))
+    halves = np.zeros((32, 64), "uint8")
+    halves[:, 32:] = 255  # at the edge of JPEG's blocks nothing smears
+    assert read_mask(saved(tmp_path / "mask.jpg", halves))[0].sum() == 1024
+
+
+def strokes_of(grey):
+    """A transparent mask with one stroke, of one grey value."""
+    image = np.zeros((40, 50, 4), "uint8")
+    image[3:9] = grey, grey, grey, 255
+    return image
+
+
+@pytest.mark.parametrize(("image", "message"), [
+    (np.zeros((40, 50)), "marks no foreground; give a mask of both, 0 and 255"),
+    (np.full((40, 50), 255), "marks no background; give a mask of both"),
+    (strokes_of(255), "marks no background; paint strokes of both, light ones on the foreground"),
+    (strokes_of(0), "marks no foreground; paint strokes of both"),
+])
+def test_a_mask_of_one_label_is_refused(tmp_path, image, message):
+    with pytest.raises(UserError, match=message):
+        read_mask(saved(tmp_path / "mask.png", image))
+
+
+def test_files_that_cannot_be_used_are_refused_by_name_without_a_word_of_the_decoder(tmp_path, capfd):
+    whole = saved(tmp_path / "whole.png", RED_GREEN_BLUE).read_bytes()
+    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    photo = saved(tmp_path / "whole.jpg", RED_GREEN_BLUE).read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(photo[: len(photo) // 2])
+    (tmp_path / "folder.png").mkdir()
+    saved(tmp_path / "float.tif", np.ones((40, 50), "float32"))
+    cv2.imwritemulti(str(tmp_path / "pages.tif"), [RED_GREEN_BLUE, RED_GREEN_BLUE])
+    saved(tmp_path / "small.png", np.zeros((31, 50)))
+    saved(tmp_path / "large.png", np.zeros((40, 8193)))
+    for name, message in (
+        ("text.png", "is not an image that OpenCV can read, or is damaged; save it anew as PNG, or remove it"),
+        ("empty.png", "is not an image"), ("cut.png", "is not an image"), ("cut.jpg", "is not an image"),
+        ("folder.png", r"cannot be read \(Is a directory\); check its name"),
+        ("missing.png", r"cannot be read \(No such file or directory\); check its name"),
+        ("float.tif", "holds numbers of the kind float32; save it with 8 or 16 bits a channel"),
+        ("pages.tif", "holds 2 pages; save each as a file of its own"),
+        ("small.png", "has 31 x 50 pixels, which is too small; give images of at least 32 pixels a side"),
+        ("large.png", "has 40 x 8193 pixels, which is too large; cut it into parts of at most 8192 pixels a side"),
+    ):
+        for read in (read_image, read_mask):
+            with pytest.raises(UserError, match=rf"/{name} {message}"):
+                read(tmp_path / name)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_written_is_read_back_exactly(tmp_path):
+    grey = np.arange(1600).reshape(40, 40, 1) % 256
+    write_png(tmp_path / "new" / "folder" / "grey.png", grey)
+    assert np.array_equal(read_image(tmp_path / "new" / "folder" / "grey.png"), grey)
+    write_png(tmp_path / "colour.png", RED_GREEN_BLUE[..., ::-1])  # OpenCV has blue first
+    assert np.array_equal(read_image(tmp_path / "colour.png"), RED_GREEN_BLUE)
