@@ -145,7 +145,7 @@ def augment(generator, image, mask):
     image, mask = (np.rot90(array, turns)[:, ::mirror] for array in (image, mask))
     shift = []
     for axis, side in enumerate(mask.shape[:2]):
-        foreground = np.flatnonzero(mask.any(axis=(1 - axis, 2)))
+        foreground = np.flatnonzero((mask > 0).any(axis=(1 - axis, 2)))
         first, last = (foreground[0], foreground[-1]) if foreground.size else (side - 1, 0)
         shift.append(generator.integers(-first, side - last))
     return tuple(np.roll(array, shift, axis=(0, 1)) for array in (image, mask))

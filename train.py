@@ -14,6 +14,7 @@ from common import metrics
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, write_table
+from common.optimizers import make_optimizer
 from common.screen import STARTED, Screen, Stopwatch, closing_words
 from common.settings import Settings, write_settings
 from data import augment, create_data, random_stream, relabel, write_data
@@ -49,12 +50,13 @@ def train(settings, report=lambda step, row: None):
     with watch("data"):
         X, Y = create_data(settings.samples, settings, "train")
         Y = relabel(Y, settings)
+        Y_seen = supervised(settings, Y)
         X_val, Y_val = create_data(settings.validation, settings, "validation")
     with watch("trace"):
-        network = compiled(settings, X, Y)
+        network = compiled(settings, X, Y_seen)
 
     history, moments = [], {}
-    samples = samples_in_turn(settings, X, Y)
+    samples = samples_in_turn(settings, X, Y_seen)
     evaluate_at, show_at = evaluation_steps(settings), moment_steps(settings)
     for step in range(settings.steps + 1):
         if step > 0:  # step 0 is the untrained network
@@ -75,7 +77,7 @@ def train(settings, report=lambda step, row: None):
 def compiled(settings, X, Y):
     """The untrained network for the samples X, Y, with the settings' initial weights, loss and optimiser.
 
-    Of the masks it is told no more than the share of the foreground in the supervised pixels.
+    Of the masks it is told no more than the share of the foreground; where they are negative they are passed over.
 
     Raises `UserError` for a precision that the device does not gain from.
     """
@@ -85,111 +87,76 @@ def compiled(settings, X, Y):
     if settings.precision == "mixed_float16" and device() == "CPU":
         raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in float32; leave it out")
     keras.utils.set_random_seed(settings.seed if settings.weights_seed < 0 else settings.weights_seed)
-    share = Y[supervision(settings, Y) > 0].mean()
-    network = model.build(settings, float(X.mean()), float(X.var()), float(share))
-    network.compile(make_optimizer(settings), make_loss(settings))
+    network = model.build(settings, float(X.mean()), float(X.var()), float(Y[Y >= 0].mean()))
+    network.compile(make_optimizer(settings, model.DEEP), make_loss(settings))
     network.optimizer.build(network.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
     return network
 
 
-def supervision(settings, Y):
-    """What the loss of each pixel counts, float32 like Y: 0, or where it is supervised so much that the mean is 1.
+def supervised(settings, Y):
+    """The masks Y with -1, which the loss passes over, at the pixels that are not supervised.
 
     --supervised-pixels are the first of one random order of the pixels, of each sample its own: fewer are a part of
     more. --supervised-window lies anywhere in the sample.
     """
     if not settings.supervised_pixels and not settings.supervised_window:
-        return np.ones(Y.shape, "float32")
+        return Y
     generator = random_stream(settings.seed, "supervision")
-    supervised = np.zeros(Y.shape, bool)
-    for of_sample in supervised:
+    seen = np.zeros(Y.shape, bool)
+    for of_sample in seen:
         if side := settings.supervised_window:
             top, left = (generator.integers(whole - side + 1) for whole in Y.shape[1:3])
             of_sample[top : top + side, left : left + side] = True
         else:
             of_sample.flat[generator.permutation(of_sample.size)[: settings.supervised_pixels]] = True
-    return supervised.astype("float32") * (supervised[0].size / supervised[0].sum(dtype="float32"))
+    return np.where(seen, Y, np.float32(-1))
 
 
 def samples_in_turn(settings, X, Y):
     """Yield the training samples one after the other, for ever: the arguments of Keras' train_on_batch.
 
-    These are image and mask, (1, height, width, 1), and where not every pixel is supervised their weights, all padded
-    by reflection to sides that 32 divides.
+    These are image and mask, (1, height, width, 1), padded by reflection to sides that 32 divides.
     """
     import model
     from common.backend import keras
 
-    weights = supervision(settings, Y)
-    arrays = [X, Y] if weights.all() else [X, Y, weights]
     if settings.augment:
         generator = random_stream(settings.seed, "augmentation")
-        for sample in itertools.cycle(zip(*arrays, strict=True)):
+        for sample in itertools.cycle(zip(X, Y, strict=True)):
             yield tuple(model.pad(array[np.newaxis]) for array in augment(generator, *sample))
     else:  # they stay on the device
         yield from itertools.cycle([tuple(keras.ops.convert_to_tensor(model.pad(array[np.newaxis])) for array in sample)
-                                    for sample in zip(*arrays, strict=True)])
+                                    for sample in zip(X, Y, strict=True)])
 
 
 def make_loss(settings):
     """The loss of the settings, of masks and probabilities, (n, height, width, 1); lower is better.
 
-    Cross-entropy is averaged over pixels. Dice (Milletari, Navab and Ahmadi 2016, arXiv 1606.04797) is of each image by
-    itself, over all its pixels, as Keras' own but for --dice-smoothing, which the experiment of 2017 has.
+    Pixels whose mask is negative are passed over. Cross-entropy is averaged over pixels. Dice (Milletari, Navab and
+    Ahmadi 2016, arXiv 1606.04797) is of each image by itself, over all its pixels, as Keras' own but for
+    --dice-smoothing, which the experiment of 2017 has.
     """
     from common.backend import keras
 
-    cross_entropy = keras.losses.BinaryCrossentropy(label_smoothing=settings.label_smoothing)
+    ops = keras.ops
 
-    def dice(masks, probabilities):
-        overlap = keras.ops.sum(masks * probabilities, axis=(1, 2, 3))
-        total = keras.ops.sum(masks, axis=(1, 2, 3)) + keras.ops.sum(probabilities, axis=(1, 2, 3))
+    def cross_entropy(masks, labelled, probabilities):
+        of_pixels = keras.losses.binary_crossentropy(masks, probabilities, label_smoothing=settings.label_smoothing)
+        return ops.sum(of_pixels * labelled[..., 0]) / ops.sum(labelled)
+
+    def dice(masks, labelled, probabilities):
+        overlap = ops.sum(masks * probabilities, axis=(1, 2, 3))
+        total = ops.sum(masks, axis=(1, 2, 3)) + ops.sum(labelled * probabilities, axis=(1, 2, 3))
         smoothing = settings.dice_smoothing
         return 1 - (2 * overlap + smoothing) / (total + (smoothing + keras.config.epsilon()))
 
-    return {
-        "cross-entropy": cross_entropy,
-        "dice": dice,
-        "both": lambda masks, probabilities: cross_entropy(masks, probabilities) + dice(masks, probabilities),
-    }[settings.loss]
+    terms = {"cross-entropy": [cross_entropy], "dice": [dice], "both": [cross_entropy, dice]}[settings.loss]
 
+    def loss(masks, probabilities):
+        labelled = ops.cast(masks >= 0, "float32")
+        return sum(term(masks * labelled, labelled, probabilities) for term in terms)
 
-def make_optimizer(settings):
-    """The optimiser of the settings, with its learning rate schedule and clipping."""
-    from common.backend import keras
-    from model import DEEP
-
-    rate = settings.learning_rate
-    warm_up = round(settings.warm_up * settings.steps)
-    if settings.schedule == "cosine":
-        # starts at one warm-up step's worth, not at 0, where the first update would change nothing
-        rate = keras.optimizers.schedules.CosineDecay(
-            rate / max(1, warm_up), max(1, settings.steps - warm_up), warmup_target=rate, warmup_steps=max(1, warm_up))
-    kind = adam() if settings.optimizer == "adam" else keras.optimizers.SGD
-
-    class RateByVariable(kind):
-        """The optimiser, with learning rates of their own for the biases and the deep levels."""
-
-        def update_step(self, gradient, variable, learning_rate):
-            factor = settings.bias_rate if len(variable.shape) == 1 else 1  # kernels have more axes
-            if settings.deep_rate != 1:
-                path = self._trainable_variables[self._get_variable_index(variable)].path  # TensorFlow's own has none
-                factor *= settings.deep_rate if path.startswith(DEEP) else 1
-            super().update_step(gradient, variable, learning_rate * factor)
-
-    optimizer = kind if settings.bias_rate == settings.deep_rate == 1 else RateByVariable
-    return optimizer(rate, global_clipnorm=settings.clip_norm or None)
-
-
-def adam():
-    """The class of Keras' Adam, or on TensorFlow that of a faster one."""
-    from common.backend import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return keras.optimizers.Adam
-    from common.fused_adam import FusedAdam
-
-    return FusedAdam
+    return loss
 
 
 def evaluation_steps(settings):

@@ -210,16 +210,9 @@ def check_training(settings):
     if settings.supervised_pixels and settings.supervised_window:
         raise UserError("--supervised-pixels and --supervised-window exclude each other; leave one of them out")
     for name, most in (("supervised_pixels", math.prod(settings.size)), ("supervised_window", min(settings.size))):
-        if number := getattr(settings, name):
-            given, flag = as_flag(name, number), as_flag(name, "").strip()
-            if number > most:
-                raise UserError(f"{given} is more than an image of {as_flag('size', settings.size)} has; "
-                                f"give at most {most}")
-            if settings.loss != "cross-entropy":
-                raise UserError(f"{flag} needs a loss that is a mean over pixels, and --loss {settings.loss} is none; "
-                                "choose cross-entropy")
-            if settings.augment:
-                raise UserError(f"{flag} stays where it is and --augment moves it; leave one of them out")
+        if (number := getattr(settings, name)) > most:
+            raise UserError(f"{as_flag(name, number)} is more than an image of {as_flag('size', settings.size)} has; "
+                            f"give at most {most}")
     if settings.task == "larger" and settings.augment:
         raise UserError("--augment may cut the smaller shape of --task larger in two; leave one of them out")
     if settings.network in ("dense", "pixel") and settings.padding != "zero":

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import train
+from common import optimizers
 from common.backend import keras
 from common.settings import Settings
 from data import create_data
@@ -48,7 +49,7 @@ def test_deep_levels_can_have_a_learning_rate_of_their_own(name):
 
 def test_the_rate_warms_up_and_falls_to_nothing_or_stays():
     def rates(**changes):
-        optimizer = train.make_optimizer(Settings(steps=100, warm_up=0.2, learning_rate=0.5, **changes))
+        optimizer = optimizers.make_optimizer(Settings(steps=100, warm_up=0.2, learning_rate=0.5, **changes), ())
         optimizer.build([keras.Variable(np.zeros((2, 2), "float32"))])
         for step in (0, 10, 20, 60, 100):
             optimizer.iterations.assign(step)
@@ -62,8 +63,8 @@ def test_the_rate_warms_up_and_falls_to_nothing_or_stays():
 def test_gradients_are_clipped_by_their_common_norm():
     kernels = [keras.Variable(np.zeros((2, 2), "float32")) for _ in range(2)]
     for limit, moved in ((1.0, 8**-0.5), (0.0, 3.0)):
-        optimizer = train.make_optimizer(Settings(optimizer="sgd", schedule="constant", learning_rate=1.0,
-                                                  bias_rate=1.0, clip_norm=limit))
+        optimizer = optimizers.make_optimizer(Settings(
+            optimizer="sgd", schedule="constant", learning_rate=1.0, bias_rate=1.0, clip_norm=limit), ())
         optimizer.build(kernels)
         before = keras.ops.convert_to_numpy(kernels[0]).copy()
         gradient = np.full((2, 2), 3.0, "float32")  # the two together have norm 3 * 8**0.5
@@ -87,9 +88,9 @@ def test_the_fused_adam_agrees_with_that_of_keras(changes, monkeypatch):
     gradients = [[tensorflow.constant(scale * generator.standard_normal(shape) * 10.0 ** (step / 2 - 8), "float32")
                   for shape in shapes] for step in range(20)]
     after, kinds = [], []
-    for kind in (train.adam(), keras.optimizers.Adam):
-        monkeypatch.setattr(train, "adam", lambda kind=kind: kind)
-        optimizer = train.make_optimizer(settings)
+    for kind in (optimizers.adam(), keras.optimizers.Adam):
+        monkeypatch.setattr(optimizers, "adam", lambda kind=kind: kind)
+        optimizer = optimizers.make_optimizer(settings, ())
         kinds.append(isinstance(optimizer, FusedAdam))
         if scale != 1:  # as with --precision mixed_float16
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)

@@ -40,10 +40,7 @@ def parsed(monkeypatch, line, *groups, **more):
     ({"dice_smoothing": -1.0}, "--dice-smoothing -1.0 is too small"),
     ({"output": ""}, "--output is empty"),
     ({"supervised_pixels": 25_601}, "--supervised-pixels 25601 is more than an image of --size 160 160 has"),
-    ({"supervised_pixels": 10, "loss": "dice"}, "--supervised-pixels needs a loss that is a mean over pixels"),
-    ({"supervised_pixels": 10, "augment": True}, "--supervised-pixels stays where it is and --augment moves it"),
     ({"supervised_window": 161}, "--supervised-window 161 is more than an image of --size 160 160 has"),
-    ({"supervised_window": 9, "loss": "both"}, "--supervised-window needs a loss that is a mean over pixels"),
     ({"supervised_window": 9, "supervised_pixels": 9}, "--supervised-pixels and --supervised-window exclude each"),
     ({"strength": 2.5}, "--noise 80 --strength 2.5 exceeds 8 bits where two draws add up; give at most --noise 73"),
     ({"strength": 0.5, "fill": "constant"}, "--strength is of --fill noise and means nothing to --fill constant"),
@@ -156,7 +153,7 @@ CHANGED = (
                                                                             "changed most"])
 def test_the_flags_of_any_settings_make_these_settings_again(monkeypatch, changes):
     assert {name for some in CHANGED for name in some} == set(training_names())
-    settings = Settings(**{**changes, "loss": "cross-entropy"} if "supervised_pixels" in changes else changes)
+    settings = Settings(**changes)
     assert Settings(**parsed(monkeypatch, " ".join(training_flags(settings)))) == settings
 
 

@@ -38,12 +38,12 @@ def test_samples_come_in_turn_and_augmented_ones_differ_each_time():
         assert np.array_equal(samples[0][0], samples[2][0]) != settings.augment
 
 
-def test_samples_of_any_size_are_padded_by_reflection_with_their_masks_and_weights():
+def test_samples_of_any_size_are_padded_by_reflection_with_their_masks():
     settings = Settings(**{**SMALL, **ODD}, samples=2, supervised_pixels=300)
     X, Y = create_data(2, settings)
-    weights = train.supervision(settings, Y)
+    Y = train.supervised(settings, Y)
     for number, sample in enumerate(drawn(settings, X, Y, 3)):
-        for padded, original in zip(sample, (X, Y, weights), strict=True):
+        for padded, original in zip(sample, (X, Y), strict=True):
             assert np.array_equal(padded, reflected(original[number % 2]))
 
 
@@ -155,40 +155,50 @@ def test_half_floats_on_a_cpu_are_refused():
 
 def test_supervised_pixels_are_counted_exactly_and_fewer_are_a_part_of_more():
     Y = create_data(2)[1]
-    few, more, every = (train.supervision(Settings(supervised_pixels=n), Y) for n in (10, 1000, 0))
-    assert (np.count_nonzero(few, axis=(1, 2, 3)) == 10).all()
-    assert (np.count_nonzero(more, axis=(1, 2, 3)) == 1000).all()
-    assert (more[few > 0] > 0).all()
-    assert not np.array_equal(few[0], few[1])
-    assert (every == 1).all()
-    assert few.mean() == pytest.approx(1, rel=1e-5)
+    few, more, every = (train.supervised(Settings(supervised_pixels=n), Y) for n in (10, 1000, 0))
+    assert ((few >= 0).sum(axis=(1, 2, 3)) == 10).all()
+    assert ((more >= 0).sum(axis=(1, 2, 3)) == 1000).all()
+    assert (more[few >= 0] >= 0).all()
+    assert not np.array_equal(few[0] < 0, few[1] < 0)
+    assert np.array_equal(every, Y)
+    assert np.array_equal(more[more >= 0], Y[more >= 0])
 
 
 def test_a_supervised_window_is_one_square_of_each_sample_anywhere_in_it():
-    Y = create_data(40)[1]
-    weights = train.supervision(Settings(supervised_window=32), Y)
+    Y = train.supervised(Settings(supervised_window=32), create_data(40)[1])
     corners = set()
-    for of_sample in weights[..., 0]:
-        rows, columns = np.nonzero(of_sample)
+    for of_sample in Y[..., 0]:
+        rows, columns = np.nonzero(of_sample >= 0)
         assert (rows.max() - rows.min(), columns.max() - columns.min(), len(rows)) == (31, 31, 1024)
         corners.add((rows.min(), columns.min()))
     assert len(corners) > 35
-    assert weights.mean() == pytest.approx(1, rel=1e-5)
 
 
-@pytest.mark.parametrize("supervised", [{"supervised_pixels": 50}, {"supervised_window": 20}], ids=str)
-def test_the_labels_of_other_pixels_do_not_count(supervised):
-    settings = Settings(**{**SMALL, **supervised})
+@pytest.mark.parametrize("changes", [{"supervised_pixels": 50}, {"supervised_window": 20},
+                                     {"supervised_pixels": 50, "loss": "both", "augment": True}], ids=str)
+def test_the_labels_of_other_pixels_do_not_count(changes):
+    settings = Settings(**{**SMALL, **changes})
     X, Y = create_data(1, settings)
-    seen = train.supervision(settings, Y) > 0
+    seen = train.supervised(settings, Y) >= 0
+    assert 0 < Y[seen].mean() < 1
     weights = []
     for labels in (Y, np.where(seen, Y, 1 - Y), np.where(seen, 1 - Y, Y)):
-        network = train.compiled(settings, X, Y)
+        labels = train.supervised(settings, labels.astype("float32"))
+        network = train.compiled(settings, X, train.supervised(settings, Y))
         network.run_eagerly = True  # a single step is not worth tracing
-        network.train_on_batch(*next(train.samples_in_turn(settings, X, labels.astype("float32"))))
+        network.train_on_batch(*next(train.samples_in_turn(settings, X, labels)))
         weights.append(network.get_weights())
     assert all(np.array_equal(a, b) for a, b in zip(weights[0], weights[1], strict=True))
     assert any((a != b).any() for a, b in zip(weights[0], weights[2], strict=True))
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "dice", "both"])
+def test_a_loss_is_that_of_the_labelled_pixels_alone(name):
+    _, Y = create_data(1)
+    P = np.random.default_rng(0).random(Y.shape, "float32")
+    half = Y.copy()
+    half[:, 80:] = -1
+    assert loss(half, P, loss=name) == pytest.approx(loss(Y[:, :80], P[:, :80], loss=name), rel=1e-5)
 
 
 @pytest.mark.parametrize("changes", [{}, {"steps": 1}, {"steps": 5, "evaluations": 40}, {"evaluations": 1}], ids=str)
