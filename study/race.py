@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
 from scipy.stats import spearmanr
 
@@ -241,7 +242,8 @@ def label_each(axes, places, points):
 def draw_strength(results, path, title, goal=0.5):
     """Over the strength of what is added inside: steps to rule and memory, and IoU after one and after fresh images."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 6), dpi=100, layout="constrained", sharex=True)
-    for padding, colour, words in (("zero", BLUE, "with a border"), ("circular", ORANGE, "without")):
+    for padding, colour, words in (("zero", BLUE, "with a border (zeros)"),
+                                   ("circular", ORANGE, "without (circular padding)")):
         of = {results.settings(variant).strength: (variant, *both) for variant, both in racers(results).items()
               if results.settings(variant).padding == padding}
         if not of:
@@ -249,19 +251,21 @@ def draw_strength(results, path, title, goal=0.5):
         strengths, variants = list(of), list(of.values())
         memory, rule = ([np.median(or_never(results.values(variant[part], column(curve, goal))))
                          for variant in variants] for part, curve in enumerate(CURVES, start=1))
-        above.plot(strengths, rule, color=colour, marker="o", lw=2.5, label=f"rule, {words}")
-        above.plot(strengths, memory, color=colour, ls="--", lw=2, label=f"memory, {words}")
-        scores = [results.values(variant[0]) for variant in variants]
-        for strength, values in zip(strengths, scores, strict=True):
+        above.plot(strengths, rule, color=colour, marker="o", lw=2.5, label=words)
+        above.plot(strengths, memory, color=colour, ls="--", lw=2)
+        one, fresh = ([results.values(variant[part]) for variant in variants] for part in (0, 2))
+        for strength, values in zip(strengths, one, strict=True):
             below.plot(np.full(len(values), strength), values, ".", color=colour, alpha=0.3)
-        below.plot(strengths, [values.mean() for values in scores], color=colour, marker="o", lw=2.5)
-        below.plot(strengths, [results.values(variant[2]).mean() for variant in variants], color=colour, ls=":", lw=2)
-    above.set(ylabel=f"steps to IoU {goal}", yscale="log")
-    below.set(ylabel="IoU on images it never saw,\nfrom one (dotted: 400)", xlabel="strength of the noise added inside",
-              xscale="log", ylim=(-0.03, 1.03))
+        # medians: some runs end with an empty prediction, and a mean lies where no run does
+        below.plot(strengths, [np.median(values) for values in one], color=colour, marker="o", lw=2.5)
+        below.plot(strengths, [np.median(values) for values in fresh], color=colour, ls=":", lw=2)
+    above.set(ylabel=f"steps to IoU {goal}\n(solid: rule; dashed: memory)", yscale="log")
+    below.set(ylabel="median IoU on unseen images\n(solid: from one image; dotted: 400)",
+              xlabel="strength of the noise added inside", xscale="log", ylim=(-0.03, 1.03))
     for panel in (above, below):
         panel.grid(alpha=0.3)
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter("{x:g}")
+    above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     above.yaxis.set_major_formatter("{x:g}")
-    above.yaxis.set_minor_formatter("{x:g}")
     finish(figure, path, title, above)
