@@ -1,4 +1,4 @@
-"""What the network sees: noise images with one shape in each, and their masks.
+"""What the network sees: noise images with one shape in each, and their masks; or crops of one's own images.
 
 In memory: images X are float32 (n, height, width, 1) in grey values 0..255, masks Y are
 float32 (n, height, width, 1) in {0, 1}. On disk: 8-bit grey PNGs X_1.png, Y_1.png, ...,
@@ -7,6 +7,7 @@ masks 0 or 255. Run as a script, it shows what the data looks like (vis/data.png
 
 import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, clear_numbered
-from common.images import write_png
+from common.images import check_same_size, exposure, in_channels, matched, read_image, read_mask, write_png
 from common.settings import Settings
 
 # Each purpose draws from a random stream of its own: no validation image can equal a training image.
@@ -149,6 +150,84 @@ def augment(generator, image, mask):
         first, last = (foreground[0], foreground[-1]) if foreground.size else (side - 1, 0)
         shift.append(generator.integers(-first, side - last))
     return tuple(np.roll(array, shift, axis=(0, 1)) for array in (image, mask))
+
+
+class Labelled(NamedTuple):
+    """One's own image with its mask."""
+
+    image: np.ndarray  # grey values 0..255, uint8 or float32 (height, width, channels)
+    mask: np.ndarray  # int8 (height, width, 1): 1 foreground, 0 background, -1 unlabelled
+
+
+def read_labelled(settings):
+    """The settings' own images with their masks, a list of `Labelled`, in colour if one of them has any.
+
+    With --match all are brought to the exposure that they have on average. Raises `UserError`, which names the file,
+    for one that cannot be used or does not fit its image.
+    """
+    labelled = []
+    for image_path, mask_path in zip(settings.image, settings.mask, strict=True):
+        image, (foreground, known) = read_image(image_path), read_mask(mask_path)
+        check_same_size(image, image_path, known, mask_path)
+        labelled.append(Labelled(image, np.where(known, foreground, -1).astype("int8")))
+    channels = max((image.shape[2] for image, _ in labelled), default=1)
+    labelled = [Labelled(in_channels(image, channels), mask) for image, mask in labelled]
+    if not settings.match or len(labelled) < 2:
+        return labelled
+    exposures = [exposure(image) for image, _ in labelled]
+    return [Labelled(matched(image, of, np.mean(exposures, axis=0)), mask)
+            for (image, mask), of in zip(labelled, exposures, strict=True)]
+
+
+def excerpt(image, mask, side=2048):
+    """What is shown and scored of a `Labelled` image: of a large one a square around the middle of its foreground."""
+    middle = [np.median(at) for at in np.nonzero(mask[..., 0] > 0)]
+    rows, columns = (slice(start := int(np.clip(at - side / 2, 0, max(0, whole - side))), start + side)
+                     for at, whole in zip(middle, mask.shape[:2], strict=True))
+    return Labelled(image[rows, columns], mask[rows, columns])
+
+
+def crops(labelled, settings):
+    """Yield crops of `Labelled` images for ever: grey values and masks, float32 (1, crop, crop, channels or 1).
+
+    Every second is drawn around a pixel of the foreground, however rare that is, the others around any labelled one.
+    Each is turned by quarters and flipped, and its scale, contrast and brightness change as the settings say.
+    """
+    generator = random_stream(settings.seed, "augmentation")
+    pixels = [(np.flatnonzero(mask > 0), np.flatnonzero(mask >= 0)) for _, mask in labelled]
+    exposures = [exposure(image).T for image, _ in labelled]
+    while True:
+        for around in (0, 1):
+            number = generator.integers(len(labelled))
+            image, mask = labelled[number]
+            place = np.unravel_index(generator.choice(pixels[number][around]), mask.shape[:2])
+            x, y = crop(generator, image, mask, place, settings)
+            contrast = np.exp(generator.uniform(-1, 1) * np.log(settings.contrast))
+            moved = settings.brightness * generator.normal() + settings.tint * generator.normal(size=image.shape[2])
+            middle, deviation = exposures[number]
+            x = middle + contrast * (x - middle) + moved * deviation
+            yield x[np.newaxis].astype("float32"), y[np.newaxis].astype("float32")
+
+
+def crop(generator, image, mask, place, settings):
+    """A random crop in which the pixel `place` (row, column) lies; beyond its border an image is mirrored.
+
+    image, mask: (height, width, channels); returns float64 and int8 of settings.crop pixels a side.
+    """
+    zoom = np.exp(generator.uniform(-1, 1) * np.log(settings.zoom))
+    side = settings.crop * zoom
+    corner = [np.clip(round(at - generator.uniform(0, side - 1)), 0, max(0, whole - round(side)))
+              for at, whole in zip(place, mask.shape[:2], strict=True)]
+    turn = np.rint(np.linalg.matrix_power([[0, -1], [1, 0]], generator.integers(4))) * [generator.choice((-1, 1)), 1]
+    matrix = zoom * turn  # of rows and columns of the crop to those of the image, both from their middles
+    start = np.add(corner, (side - 1) / 2) - matrix @ np.full(2, (settings.crop - 1) / 2)
+    affine = np.column_stack([matrix[::-1, ::-1], start[::-1]])  # OpenCV has columns first
+
+    def cut(array, interpolation):
+        return cv2.warpAffine(array, affine, (settings.crop, settings.crop), flags=interpolation | cv2.WARP_INVERSE_MAP,
+                              borderMode=cv2.BORDER_REFLECT_101).reshape(settings.crop, settings.crop, -1)
+
+    return cut(image, cv2.INTER_LINEAR).astype("float64"), cut(mask, cv2.INTER_NEAREST)
 
 
 def write_data(X, Y, folder):

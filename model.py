@@ -13,7 +13,9 @@ from common.backend import keras
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import writing
+from common.images import exposure, in_channels, matched
 from common.settings import Settings
+from common.tiles import averaged, in_tiles
 
 layers, ops = keras.layers, keras.ops
 
@@ -24,6 +26,9 @@ DEEP = ("down_3", "down_4", "down_5", "bottom", "up_5", "up_4", "up_3")  # --dee
 FACTOR = 2 ** len(DOWN)  # the pooling halves an image five times, so sides must be multiples of 32
 # Images predicted at once and their pixels, at most. A training scores four along the way; more are hardly faster.
 BATCH, BATCH_PIXELS = 4, 4 * 160 * 160
+# Side of the tiles of a large image, and how far the U-Net sees at most: tiles overlap by so much that no seam remains.
+# Both are pixels that FACTOR divides. Larger tiles are faster and need more memory.
+TILE, MARGIN = 1024, 224
 
 
 @keras.saving.register_keras_serializable("one_image")
@@ -75,11 +80,12 @@ def double_convolution(x, filters, settings, name, level):
 
 
 def build(settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, None)):
-    """The network as an uncompiled Keras model: (n, height, width, 1) grey values -> probabilities.
+    """The network as an uncompiled Keras model: (n, height, width, channels) grey values -> probabilities.
 
     settings: network, depth, padding, padding_levels, width, initial_weights, precision and output_bias count here,
     and for the dense network the size of the images.
-    mean, variance: of the grey values of the training sample; they become the first layer.
+    mean, variance: of the grey values of the training sample; they become the first layer. Numbers, or of colour
+    images a list with one for each channel.
     share: of the foreground in the training sample, 0..1, for the bias of the output.
     size: height and width, pixels, rounded up to what `pad` makes of them; only needed to see the sizes within.
     """
@@ -96,8 +102,10 @@ def connect(settings, mean, variance, share, size):
     if settings.network == "dense":
         size = settings.size  # a weight for every pixel: no other size fits
     size = tuple(side and side + -side % FACTOR for side in size)
-    inputs = keras.Input((*size, 1), name="grey_values", dtype="float32")
-    x = layers.Normalization(axis=None, mean=mean, variance=variance, dtype="float32", name="normalisation")(inputs)
+    colour = np.ndim(mean) > 0
+    inputs = keras.Input((*size, len(mean) if colour else 1), name="grey_values", dtype="float32")
+    x = layers.Normalization(axis=-1 if colour else None, mean=mean, variance=variance, dtype="float32",
+                             name="normalisation")(inputs)
     body = {"unet": unet, "unet-without-skips": unet, "convolutions": convolutions, "pixel": pixel, "dense": dense}
     x = body[settings.network](x, settings, initial_logit(settings, share))
     # The sigmoid comes last, on its own: there TensorFlow's cross-entropy finds the logits, and stays exact.
@@ -183,15 +191,38 @@ def pad(images):
     return np.pad(images, [(0, 0), (0, -height % FACTOR), (0, -width % FACTOR), (0, 0)], mode="reflect")
 
 
-def predict(network, X):
-    """Probabilities, float32 (n, height, width, 1), of images X, grey values of the same shape, of any size."""
+def predict(network, X, average=False):
+    """Probabilities, float32 (n, height, width, 1), of images X, grey values (n, height, width, channels), of any size.
+
+    average: the mean over the eight flips and turns of each image.
+    """
+    if average:
+        return averaged(lambda turned: predict(network, turned), X)
     images = pad(X)
-    batch = min(BATCH, max(1, BATCH_PIXELS // images[0].size))
+    batch = min(BATCH, max(1, BATCH_PIXELS // images[0, ..., 0].size))
     # The network is traced or compiled for each size of a batch, so they are all of one: images fill up the last.
     places = np.arange(-(-len(X) // batch) * batch).reshape(-1, batch) % len(X)
     # Keras' predict sets up a data pipeline first, which takes longer than to segment an image.
     P = np.concatenate([network.predict_on_batch(images[place]) for place in places])
     return P[: len(X), : X.shape[1], : X.shape[2]]
+
+
+def predict_image(network, image, average=False, match=False):
+    """The same of one image, (height, width, channels), in tiles if it is large, grey or colour as the network's are.
+
+    match: bring it to the mean and deviation of grey values that the network was trained on. Returns float32 (height,
+    width, 1).
+    """
+    image = in_channels(image, network.input_shape[3])
+    trained = network.get_layer("normalisation")
+    trained = np.column_stack([np.ravel(ops.convert_to_numpy(of)) for of in (trained.mean, trained.variance)])
+    before = exposure(image)
+    after = trained**(1, 0.5) if match else before
+
+    def of_tile(part):
+        return predict(network, matched(part, before, after)[np.newaxis], average)[0]
+
+    return in_tiles(of_tile, image, TILE, MARGIN, FACTOR)
 
 
 def save(network, path):
@@ -200,6 +231,7 @@ def save(network, path):
     Raises `UserError` if it cannot be written.
     """
     with writing(path):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         keras.Model(network.input, network.output, name=network.name).save(path)
 
 
@@ -212,7 +244,7 @@ def load(path):
     except Exception as error:  # Keras, zipfile and h5py raise a dozen kinds, and all mean that the file is bad
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be loaded ({reason}); run train.py again") from None
-    if len(network.input_shape) != 4 or network.input_shape[3] != 1:
+    if len(network.input_shape) != 4 or network.input_shape[3] not in (1, 3):
         raise UserError(f"{path} is another network, for inputs of {network.input_shape}; run train.py again")
     return network
 

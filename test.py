@@ -1,7 +1,8 @@
 """Segment fresh images with the trained network, score them, and draw them into vis/.
 
 The images are drawn like the training image, from a random stream that training and validation never used. Data
-flags change them: test a network that knows one circle on rectangles, or on 512x512 canvases.
+flags change them: test a network that knows one circle on rectangles, or on 512x512 canvases. With --folder it segments
+images of your own: a mask and an outline of each, and which ones it is least sure of.
 """
 
 import dataclasses
@@ -14,11 +15,15 @@ import numpy as np
 from common import baselines, metrics, pictures
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, clear_numbered, write_table
+from common.files import check_folder, clear_numbered, in_place_of, write_table
+from common.images import check_same_size, images_in, in_channels, read_image, read_mask, write_png
+from common.screen import Screen
 from common.settings import Settings, read_settings
 from data import create_data
 
 # Keras starts slowly and is imported where it is used: --help and mistakes do not need it.
+
+LEAST_SURE = 3  # images that are named as those to label next
 
 
 def draw(X, Y, predictions, scores, folder):
@@ -51,15 +56,97 @@ def described(settings):
         "strength", "placement", "task", "level", "noise") if getattr(settings, name) != getattr(Settings, name)])
 
 
-def score_lines(scores):
-    """The scores of each method side by side, as lines of text."""
+def score_lines(scores, names=None):
+    """The scores of each method side by side, as lines of text; names: of the images, else test_1.png, ..."""
     lines = [f"{'':14}{'IoU mean':>9}{'median':>8}{'worst':>8}{'':22}{'Dice mean':>9}{'median':>8}{'worst':>8}"]
     for method, of in scores.items():
         iou, dice = of["iou"], of["dice"]
-        worst = f"  (test_{iou.argmin() + 1}.png)"
+        worst = f"  ({names[iou.argmin()] if names else f'test_{iou.argmin() + 1}.png'})"
         lines.append(f"{method:14}{iou.mean():9.3f}{np.median(iou):8.3f}{iou.min():8.3f}{worst:22}"
                      f"{dice.mean():9.3f}{np.median(dice):8.3f}{dice.min():8.3f}")
     return lines
+
+
+def segment_folder(settings, network, images, masks, screen):
+    """Segment one's own images, one at a time, into `settings.vis`, in place of those of another folder.
+
+    These are masks/, overlays/, contact_sheet.png and metrics.csv; they change when all are there.
+    images, masks: as of `own_images`; screen: a `Screen` to show how far it is. Returns the rows of metrics.csv, as
+    dicts. Raises `UserError` if a file cannot be written.
+    """
+    import model
+
+    known = {os.path.realpath(path) for path in settings.image}
+    rows, tiles = [], []
+    with in_place_of(settings.vis, ("masks", "overlays", "metrics.csv", "contact_sheet.png")) as folder:
+        for number, (name, path) in enumerate(images.items(), start=1):
+            image = read_image(path)
+            probabilities = model.predict_image(
+                network, image, settings.average, match=settings.match and bool(settings.image))
+            prediction = metrics.predicted(probabilities)
+            rows.append({"image": path.name, "trained_on": "yes" if os.path.realpath(path) in known else "no",
+                         "foreground_share": f"{prediction.mean():.6f}",
+                         "uncertainty": f"{metrics.uncertainty(probabilities):.6f}"})
+            if name in masks:
+                rows[-1] |= own_scores(image, prediction, *read_mask(masks[name], alone=True))
+            write_png(folder / "masks" / f"{name}.png", prediction * 255)
+            picture, outline = pictures.shown(image), (prediction, pictures.FALSE_ALARM)
+            write_png(folder / "overlays" / f"{name}.png", pictures.outlined(picture, outline))
+            tile = pictures.outlined(pictures.fitted(picture, *[pictures.MIDDLE_TILE] * 2), outline)
+            score = f"IoU {float(rows[-1]['network_iou']):.3f}" if name in masks else f"{prediction.mean():.1%}"
+            tiles.append((tile, f"{path.name}: {score}"))
+            screen.show(number, path.name)
+        write_table(rows, folder / "metrics.csv")
+        pictures.sheet(tiles, f"{len(rows)} images; the outline is the network's, the number "
+                       f"{'the IoU with the mask' if masks else 'the share of the foreground'}",
+                       folder / "contact_sheet.png", largest=pictures.MIDDLE_TILE)
+    return rows
+
+
+def own_images(settings):
+    """The images of `settings.folder` and their masks in `settings.masks`, both {name without its suffix: path}.
+
+    The masks that the network was trained on are left out: they often lie beside their images.
+    Raises `UserError` for a folder that holds none, a file that cannot be used, or masks that do not fit the images.
+    """
+    images = images_in(settings.folder, "--folder", but=settings.mask)
+    masks = images_in(settings.masks, "--masks") if settings.masks else {}
+    if masks and not images.keys() & masks.keys():
+        raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of --folder "
+                        f"{settings.folder}, such as {next(iter(images))}.png; rename the masks")
+    for name, path in images.items():  # takes little beside segmenting them, and a mistake then costs little
+        image = read_image(path)
+        if name in masks:
+            check_same_size(image, path, read_mask(masks[name], alone=True)[0], masks[name])
+    return images, {name: path for name, path in masks.items() if name in images}
+
+
+def own_scores(image, prediction, mask, labelled):
+    """What metrics.csv holds of an image with a mask: IoU and Dice over its labelled pixels, and of blur + Otsu.
+
+    Of the two sides of Otsu's threshold the better counts, for the foreground may be the darker.
+    image: grey values (height, width, channels); the others bool (height, width, 1).
+    """
+    brighter = baselines.blur_otsu(in_channels(image, 1)[np.newaxis])[0]
+    return {f"{method}_{name}": f"{max(score((mask & labelled)[None], (of & labelled)[None])[0] for of in ways):.6f}"
+            for method, ways in (("network", [prediction]), ("blur_otsu", [brighter, ~brighter]))
+            for name, score in (("iou", metrics.iou), ("dice", metrics.dice))}
+
+
+def folder_lines(settings, rows):
+    """What is said of the images of a folder, as lines of text."""
+    lines = [f"{len(rows)} images of {settings.folder}"]
+    scored = [row for row in rows if "network_iou" in row]
+    if scored:
+        lines += score_lines({words: {name: np.array([float(row[f"{method}_{name}"]) for row in scored])
+                                      for name in ("iou", "dice")}
+                              for method, words in (("network", "network"), ("blur_otsu", "blur + Otsu"))},
+                             [row["image"] for row in scored])
+    others = [row for row in rows if row["trained_on"] == "no"]
+    unsure = sorted(others, key=lambda row: -float(row["uncertainty"]))[: LEAST_SURE if len(others) > LEAST_SURE else 0]
+    if unsure:
+        lines.append(f"least sure of {', '.join(row['image'] for row in unsure)}: label one of these next")
+    return [*lines, f"look at {Path(settings.vis) / 'contact_sheet.png'}, masks/ and overlays/ beside it"]
 
 
 def main():
@@ -69,15 +156,24 @@ def main():
     # what binds the training alone does not bind a test
     free = dict(labels="true", supervised_pixels=0, supervised_window=0, augment=False)
     settings = dataclasses.replace(trained, **{**free, **given})
+    if settings.folder is None and (settings.image or settings.masks):
+        raise UserError("--masks means nothing without --folder; name the folder of the images" if settings.masks else
+                        f"{output} holds a network of your own images; name a folder of them with --folder")
     if trained.network == "dense" and settings.size != trained.size:
         raise UserError("--size cannot be changed: the dense network takes only the size that it was trained on")
     check_folder(settings.vis, "--vis")
+    images, masks = own_images(settings) if settings.folder else (None, None)
 
     import model
 
     network = model.load(output / "model.keras")
+    if images:
+        with Screen("image", len(images)) as screen:
+            rows = segment_folder(settings, network, images, masks, screen)
+        print("\n".join(folder_lines(settings, rows)))
+        return
     X, Y = create_data(settings.images, settings, "test")
-    probabilities = model.predict(network, X)
+    probabilities = model.predict(network, X, settings.average)
     predictions = metrics.predicted(probabilities)
     scores = {method: {"iou": metrics.iou(Y, of), "dice": metrics.dice(Y, of)}
               for method, of in (("network", predictions), ("blur + Otsu", baselines.blur_otsu(X)))}

@@ -1,9 +1,11 @@
 """Train a U-Net of 13 million parameters on ONE image, noise with a circle in it.
 
-It should memorise the image. Watch what it does with images it never saw.
+It should memorise the image. Watch what it does with images it never saw. With --image and --mask it learns from an
+image of your own; test.py --folder then segments the rest.
 """
 
 import itertools
+import os
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +15,11 @@ import numpy as np
 from common import metrics
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, write_table
+from common.files import check_folder, clear_numbered, remove, write_table
 from common.optimizers import make_optimizer
-from common.screen import STARTED, Screen, Stopwatch, closing_words
+from common.screen import STARTED, Screen, Stopwatch, closing_words, own_closing_words
 from common.settings import Settings, write_settings
-from data import augment, create_data, random_stream, relabel, write_data
+from data import augment, create_data, crops, excerpt, random_stream, read_labelled, relabel, write_data
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
 
@@ -25,6 +27,7 @@ from data import augment, create_data, random_stream, relabel, write_data
 PARTS = ("import", "data", "trace", "steps", "evaluation", "files", "pictures")
 # The moments that progress.png shows, as shares of the steps: the circle appears early.
 MOMENTS = (0, 0.06, 0.11, 0.17, 0.34, 1)
+RECORDS = 20  # rows of the history of a training on one's own images
 
 
 class Run(NamedTuple):
@@ -56,13 +59,8 @@ def train(settings, report=lambda step, row: None):
         network = compiled(settings, X, Y_seen)
 
     history, moments = [], {}
-    samples = samples_in_turn(settings, X, Y_seen)
     evaluate_at, show_at = evaluation_steps(settings), moment_steps(settings)
-    for step in range(settings.steps + 1):
-        if step > 0:  # step 0 is the untrained network
-            # the first step and the first prediction trace the network, which takes longer than they do
-            with watch("steps" if step > 1 else "trace"):
-                network.train_on_batch(*next(samples))
+    for step, _ in fit(network, samples_in_turn(settings, X, Y_seen), settings.steps, watch):
         if step in evaluate_at:
             some = slice(settings.validation if step == settings.steps else settings.watch)
             with watch("evaluation" if step > 0 else "trace"):
@@ -72,6 +70,58 @@ def train(settings, report=lambda step, row: None):
                 moments[step] = np.concatenate([P[:1], P_val[: min(2, settings.watch)]])
         report(step, history[-1])
     return Run(network, (X, Y), (X_val, Y_val), P_val, history, moments, watch)
+
+
+class OwnRun(NamedTuple):
+    """A finished training on one's own images."""
+
+    network: object  # the trained Keras model
+    labelled: list  # `data.Labelled`: the images, of large ones an excerpt
+    predictions: list  # of each of them, bool (height, width, 1)
+    iou: np.ndarray  # of each, over its labelled pixels, float64 (n,)
+    history: list  # rows of history.csv, as dicts
+    seconds: Stopwatch  # what took how long
+
+
+def train_own(settings, labelled, report=lambda step, row: None):
+    """Fit the network to crops of one's own images, a list of `data.Labelled`. There are no others to look at.
+
+    After every step `report(step, row)` is told the step and the latest row of the history. Returns an `OwnRun`.
+    """
+    import model
+
+    watch = Stopwatch()
+    with watch("trace"):
+        pixels = [image.reshape(-1, image.shape[2])[:: 1 + image.size // 10**6] for image, _ in labelled]
+        network = compiled(settings, *(np.concatenate(of)[np.newaxis, np.newaxis] for of in (
+            pixels, [mask.reshape(-1, 1) for _, mask in labelled])))
+
+    samples = ((model.pad(image), model.pad(mask)) for image, mask in crops(labelled, settings))
+    record_at = {max(1, round(share * settings.steps)) for share in np.linspace(0, 1, RECORDS + 1)[1:]}
+    history, losses = [], []
+    for step, loss in fit(network, samples, settings.steps, watch):
+        losses += [loss] * (step > 0)
+        if step in record_at:
+            history.append({"step": step, "seconds": round(sum(watch.values()), 2), "loss": np.mean(losses)})
+            losses.clear()
+        report(step, history[-1] if history else None)
+
+    with watch("evaluation"):
+        labelled = [excerpt(*of) for of in labelled]
+        predictions = [metrics.predicted(model.predict_image(network, image)) for image, _ in labelled]
+        iou = np.concatenate([metrics.iou(mask[np.newaxis] > 0, (prediction & (mask >= 0))[np.newaxis])
+                              for (_, mask), prediction in zip(labelled, predictions, strict=True)])
+    return OwnRun(network, labelled, predictions, iou, history, watch)
+
+
+def fit(network, samples, steps, watch):
+    """Train on the next of `samples` at each step; yield every step with its loss, from 0, the untrained network."""
+    yield 0, None
+    for step in range(1, steps + 1):
+        # the first step traces the network, as the first prediction does, and takes longer than others
+        with watch("steps" if step > 1 else "trace"):
+            loss = network.train_on_batch(*next(samples))
+        yield step, loss
 
 
 def compiled(settings, X, Y):
@@ -87,7 +137,8 @@ def compiled(settings, X, Y):
     if settings.precision == "mixed_float16" and device() == "CPU":
         raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in float32; leave it out")
     keras.utils.set_random_seed(settings.seed if settings.weights_seed < 0 else settings.weights_seed)
-    network = model.build(settings, float(X.mean()), float(X.var()), float(Y[Y >= 0].mean()))
+    statistics = [float(of()) if X.shape[3] == 1 else of(axis=(0, 1, 2)).tolist() for of in (X.mean, X.var)]
+    network = model.build(settings, *statistics, float(Y[Y >= 0].mean()))
     network.compile(make_optimizer(settings, model.DEEP), make_loss(settings))
     network.optimizer.build(network.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
     return network
@@ -195,42 +246,54 @@ def evaluate(network, train, validation):
 
 
 def write_run(run, settings, record):
-    """Write a run into the output folder: data, network, settings, history, pictures.
+    """Write a run into the output folder, in place of the last: data, network, settings, history, pictures.
 
     record: what `backend.describe_machine` says, for settings.json. Raises `UserError` if a file cannot be written.
     """
     import model
-    from common import plots
+    from common import pictures, plots
 
     folder = Path(settings.output)
     with run.seconds("files"):
-        write_data(*run.train, folder / "train")
-        write_data(*run.validation, folder / "val")
+        for data, letter in itertools.product(("train", "val"), "XY"):
+            clear_numbered(folder / data, letter)
+        for picture in ("curves.png", "progress.png", "fit.png"):
+            remove(folder / picture)
+        if not settings.image:
+            write_data(*run.train, folder / "train")
+            write_data(*run.validation, folder / "val")
         model.save(run.network, folder / "model.keras")
         write_table(run.history, folder / "history.csv")
     with run.seconds("pictures"):
-        plots.curves(run.history, folder / "curves.png")
-        unseen = len(run.moments[0]) - 1
-        X, Y = (np.concatenate([train[:1], val[:unseen]])
-                for train, val in zip(run.train, run.validation, strict=True))
-        plots.progress(X, Y, run.moments, folder / "progress.png")
+        if settings.image:
+            pictures.fit(run.labelled, run.predictions, run.iou, folder / "fit.png")
+        else:
+            plots.curves(run.history, folder / "curves.png")
+            unseen = len(run.moments[0]) - 1
+            X, Y = (np.concatenate([train[:1], val[:unseen]])
+                    for train, val in zip(run.train, run.validation, strict=True))
+            plots.progress(X, Y, run.moments, folder / "progress.png")
     seconds = {part: run.seconds.get(part, 0.0) for part in PARTS}
     write_settings(settings, {**record, "seconds": seconds}, folder / "settings.json")
 
 
 def main():
-    settings = Settings(**parse(__doc__, fields_of("run", "data", "training")))
+    given = parse(__doc__, fields_of("run", "data", "training", "own"))
+    # test.py, started anywhere, knows these files again
+    absolute = {name: tuple(map(os.path.abspath, given.get(name, ()))) for name in ("image", "mask")}
+    settings = Settings(**given | absolute)
     for folder in ("", "train", "val"):
         check_folder(Path(settings.output, folder), "--output")
+    labelled = read_labelled(settings)
     with Screen("step", settings.steps) as screen:
         from common.backend import describe_machine
 
         record = describe_machine()
         imported = time.perf_counter() - STARTED
-        run = train(settings, screen.training)
+        run = train_own(settings, labelled, screen.own_training) if labelled else train(settings, screen.training)
     run.seconds["import"] = round(imported, 6)
     write_run(run, settings, record)
-    print("\n".join(closing_words(run, settings, record)))
+    print("\n".join((own_closing_words if labelled else closing_words)(run, settings, record)))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import statistics
 from pathlib import Path
 
 from bench import growth, measurements, peers
+from common.checks import check_values
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, write_table
-from common.settings import Settings, check_values, setting
+from common.settings import Settings, setting
 
 QUICK = dict(repeats=1, cap=100)
 GROUPS = {"step": measurements.step_and_prediction, "large": measurements.large_image, "data": measurements.synthesis,

@@ -3,8 +3,9 @@
 import argparse
 import dataclasses
 
+from common.checks import as_flag
 from common.errors import script_name
-from common.settings import RECIPES, Settings, as_flag
+from common.settings import RECIPES, Settings, default_recipe
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,20 +33,26 @@ def parse(description, fields, *, words=None, from_training=False):
     parser = Parser(prog=script_name(), description=description, allow_abbrev=False,
                     argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
     if any(field.name == "steps" for field in fields):
-        parser.add_argument("--recipe", choices=RECIPES, default="default", help="'2017' is the whole published "
-                            "experiment, one flag for many; flags beside it override it (default: default)")
+        parser.add_argument("--recipe", choices=RECIPES, help="one flag for many; flags beside it override it. '2017' "
+                            "is the whole published experiment (default: default; own with --image)")
     for field in fields:
-        metadata, value, pair = field.metadata, field.default, isinstance(field.default, tuple)
+        metadata, value = field.metadata, field.default
         inherited = from_training and (metadata["group"] == "data" or field.name == "seed")
-        default = "as trained" if inherited else as_flag(field.name, value).partition(" ")[2] or "off"
+        default = "as trained" if inherited else as_flag(field.name, value).partition(" ")[2]
+        default = "none" if value in (None, ()) else default or "off"
         if isinstance(value, bool):
             how = dict(action=argparse.BooleanOptionalAction)
         else:
-            how = dict(type=type(value[0] if pair else value), nargs=2 if pair else None, choices=metadata["choices"],
+            how = dict(choices=metadata["choices"],
                        metavar=metadata["metavar"] or (None if metadata["choices"] else field.name.upper()))
-        parser.add_argument(as_flag(field.name, "").strip(), help=f"{metadata['help']} (default: {default})", **how)
+            if value in (None, ()):  # names of files
+                how |= dict(type=str) if value is None else dict(type=str, nargs="+", action="extend")
+            else:
+                pair = isinstance(value, tuple)
+                how |= dict(type=type(value[0] if pair else value), nargs=2 if pair else None)
+        parser.add_argument(as_flag(field.name), help=f"{metadata['help']} (default: {default})", **how)
     if words:
         parser.add_argument(words[0], nargs="*", default=[], help=words[1])
     given = vars(parser.parse_intermixed_args())
-    given = {**RECIPES[given.pop("recipe", "default")], **given}
+    given = {**RECIPES[given.pop("recipe", default_recipe(given.get("image")))], **given}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -64,8 +64,33 @@ def numbered(folder, name):
 def clear_numbered(folder, name):
     """Remove the files NAME_number.png from a folder: those of a larger set would be taken for part of the next."""
     for path in numbered(folder, name).values():
-        with writing(path):
-            path.unlink()
+        remove(path)
+
+
+def remove(path):
+    """Remove a file, if there is one. Raises `UserError` if it cannot be."""
+    with writing(path):
+        Path(path).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def in_place_of(folder, names):
+    """A new folder to write `names` into, files or folders, which then come in place of those in `folder`.
+
+    If the work fails, those that are there stay as they are; what else is in `folder` stays anyway. Raises `UserError`
+    if they cannot be put there.
+    """
+    folder = Path(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        new, old = (tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") for _ in range(2))
+    with new, old:
+        yield Path(new.name)
+        with writing(folder):
+            for name in names:
+                for source, target in ((folder / name, Path(old.name, name)), (Path(new.name, name), folder / name)):
+                    if source.exists():
+                        os.replace(source, target)
 
 
 def write_table(rows, path):

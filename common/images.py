@@ -1,14 +1,17 @@
 """Images and masks as people have them: every file that holds one is read and written here."""
 
 import io
+import os
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from common.checks import LARGEST_SIDE, SMALLEST_SIDE
 from common.errors import UserError
 from common.files import write_bytes
 from common.screen import silent
-from common.settings import LARGEST_SIDE, SMALLEST_SIDE
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as OpenCV makes colour grey
@@ -27,6 +30,30 @@ def read_image(path):
     return np.ascontiguousarray(image if image.dtype == np.uint8 else image / np.float32(257))
 
 
+def images_in(folder, flag, but=()):
+    """The image files of a folder, {name without its suffix: path}, in the order of their names, 2 before 10.
+
+    but: paths that are left out. Raises `UserError`, which names the flag, if there is none, or two share a name.
+    """
+    try:
+        paths = [path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+    except OSError as error:
+        raise UserError(f"{flag} {folder} cannot be read ({error.strerror}); name a folder of images") from None
+    left_out = {os.path.realpath(path) for path in but}
+    found = {}
+    for path in sorted(paths, key=lambda path: [int(part) if part.isdigit() else part.casefold()
+                                                for part in re.split(r"(\d+)", path.name)]):
+        if os.path.realpath(path) in left_out or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise UserError(f"{flag} {folder} holds {found[path.stem].name} and {path.name}, which would leave one "
+                            "mask; rename one of them")
+        found[path.stem] = path
+    if not found:
+        raise UserError(f"{flag} {folder} holds no images ({', '.join(SUFFIXES)}); name a folder that does")
+    return found
+
+
 def in_channels(image, channels):
     """An image, (height, width, 1 or 3), with as many channels: colour turned into grey, or grey repeated."""
     if image.shape[2] > channels:
@@ -34,12 +61,31 @@ def in_channels(image, channels):
     return np.broadcast_to(image, (*image.shape[:2], channels))
 
 
-def read_mask(path):
+def check_same_size(image, image_path, mask, mask_path):
+    """Raise `UserError` unless an image and its mask, (height, width, channels), are of one size."""
+    if image.shape[:2] != mask.shape[:2]:
+        raise UserError("{} has {} x {} pixels, but {} has {} x {}; make them the same size".format(
+            mask_path, *mask.shape[:2], image_path, *image.shape[:2]))
+
+
+def exposure(image):
+    """Mean and standard deviation of the grey values of each channel of an image, float64 (channels, 2)."""
+    return np.hstack(cv2.meanStdDev(np.ascontiguousarray(image)))  # without a copy in float64, as NumPy's takes
+
+
+def matched(image, before, after):
+    """An image, or a part of it, brought from one `exposure` to another: float32 of the same shape."""
+    scale = after[:, 1] / np.maximum(before[:, 1], 1e-3)
+    return (image * scale.astype("float32") + (after[:, 0] - before[:, 0] * scale).astype("float32")).astype("float32")
+
+
+def read_mask(path, alone=False):
     """A mask and where it says something: foreground and labelled, both bool (height, width, 1).
 
     Of two values the brighter is the foreground, of more all but 0: the labels of instances. A PNG with transparency
     holds strokes, light ones on the foreground and dark ones on the background, and says nothing between them; nor
-    does the third value of 0, 128 and 255. Raises `UserError` for a file that cannot be used, or one label alone.
+    does the third value of 0, 128 and 255. Raises `UserError` for a file that cannot be used, or for one label alone,
+    which teaches nothing; `alone` allows it where it is compared with.
     """
     image = decode(path, cv2.IMREAD_UNCHANGED)
     white = np.iinfo(image.dtype).max
@@ -57,7 +103,7 @@ def read_mask(path):
             labelled = values != UNLABELLED
         foreground = values > (found[0] if len(found) == 2 else UNLABELLED if not labelled.all() else 0)
     for kind, pixels in (("foreground", foreground & labelled), ("background", ~foreground & labelled)):
-        if not pixels.any():
+        if not alone and not pixels.any():
             how = ("paint strokes of both, light ones on the foreground and dark ones on the background" if strokes
                    else "give a mask of both, 0 and 255")
             raise UserError(f"{path} marks no {kind}; {how}")

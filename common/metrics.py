@@ -43,6 +43,11 @@ def training_mask_overlap(training_masks, predictions):
     return iou(np.resize(training_masks, predictions.shape), predictions)
 
 
+def uncertainty(probabilities):
+    """The mean over pixels of how far the probability is from certain: 0 where all are 0 or 1, 1 where all are 0.5."""
+    return float((1 - abs(2 * probabilities - 1)).mean())
+
+
 def complaint(masks, probabilities):
     """One sentence on predictions that say nothing, or None if there is nothing to complain about.
 

@@ -17,7 +17,8 @@ LEGEND = (
 )
 BACKGROUND, CANVAS, TEXT = (0, 0, 0), (48, 48, 48), (235, 235, 235)
 MARGIN = 16
-OVERVIEW_TILES, OVERVIEW_COLUMNS, TILE = 100, 10, 112
+OVERVIEW_TILES, OVERVIEW_COLUMNS, TILE = 100, 10, 112  # the last in pixels
+MIDDLE_TILE, LARGE_TILE = 236, 608  # of one's own images: five or two side by side
 
 
 def compare(mask, prediction):
@@ -34,9 +35,9 @@ def put_text(canvas, text, x, y, size=18):
     return cv2.putText(canvas, text, (x, y), TEXT, cv2.FontFace("sans"), size, 400)[0][0]
 
 
-def put_legend(canvas, x, y, size=18):
-    """Write the legend of the three colours on one line with its baseline at y."""
-    for colour, meaning in LEGEND:
+def put_legend(canvas, x, y, size=18, legend=LEGEND):
+    """Write what colours mean on one line with its baseline at y."""
+    for colour, meaning in legend:
         cv2.rectangle(canvas, (x, y - size + 4), (x + size - 4, y), colour, cv2.FILLED)
         x = put_text(canvas, meaning, x + size + 2, y, size) + size
 
@@ -63,26 +64,77 @@ def test_picture(image, mask, prediction, title, path):
 
 
 def overview(masks, predictions, scores, title, path):
-    """Contact sheet of all test images from worst to best; above OVERVIEW_TILES images, evenly picked ones.
+    """Contact sheet of all test images from worst to best.
 
     masks, predictions: (n, height, width, 1); scores: IoU of each, (n,).
     """
-    order = np.argsort(scores, kind="stable")
-    if len(order) > OVERVIEW_TILES:
-        order = order[np.linspace(0, len(order) - 1, OVERVIEW_TILES).round().astype(int)]
-        title += f"; {OVERVIEW_TILES} of {len(scores)} shown"
-    scale = TILE / max(masks.shape[1:3])
-    height, width = (max(1, round(side * scale)) for side in masks.shape[1:3])
-    rows = -(-len(order) // OVERVIEW_COLUMNS)
-    pitch = TILE + 12, height + 32
-    columns = max(min(len(order), OVERVIEW_COLUMNS), 7)  # the legend needs the room of 7 tiles
-    canvas = np.full((100 + rows * pitch[1], columns * pitch[0] + 2 * MARGIN - 12, 3), CANVAS, "uint8")
+    tiles = [(compare(masks[index], predictions[index]), f"{index + 1}: IoU {scores[index]:.3f}")
+             for index in np.argsort(scores, kind="stable")]
+    sheet(tiles, title, path, legend=LEGEND)
+
+
+def sheet(tiles, title, path, legend=(), largest=TILE):
+    """A contact sheet; above OVERVIEW_TILES tiles, evenly picked ones.
+
+    tiles: list of (picture, BGR uint8 (height, width, 3), caption); largest: what their longer side becomes, pixels.
+    """
+    count = len(tiles)
+    if count > OVERVIEW_TILES:
+        tiles = [tiles[index] for index in np.linspace(0, count - 1, OVERVIEW_TILES).round().astype(int)]
+        title += f"; {OVERVIEW_TILES} of {count} shown"
+    tiles = [(fitted(picture, largest, largest), caption) for picture, caption in tiles]
+    across = max(1, OVERVIEW_COLUMNS * TILE // largest)
+    height, rows = max(picture.shape[0] for picture, _ in tiles), -(-len(tiles) // across)
+    pitch, top = (largest + 12, height + 32), 90 if legend else 56
+    width = max(min(len(tiles), across) * pitch[0], 7 * (TILE + 12))  # the legend needs the room of 7 tiles
+    canvas = np.full((top + 10 + rows * pitch[1], width + 2 * MARGIN - 12, 3), CANVAS, "uint8")
     put_text(canvas, title, MARGIN, 34, 22)
-    put_legend(canvas, MARGIN, 68)
-    for place, index in enumerate(order):
-        row, column = divmod(place, OVERVIEW_COLUMNS)
-        x, y = MARGIN + column * pitch[0], 90 + row * pitch[1]
-        tile = cv2.resize(compare(masks[index], predictions[index]), (width, height), interpolation=cv2.INTER_AREA)
-        canvas[y : y + height, x : x + width] = tile
-        put_text(canvas, f"{index + 1}: IoU {scores[index]:.3f}", x, y + height + 18, 15)
+    put_legend(canvas, MARGIN, 68, legend=legend)
+    for place, (picture, caption) in enumerate(tiles):
+        row, column = divmod(place, across)
+        x, y = MARGIN + column * pitch[0], top + row * pitch[1]
+        canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        put_text(canvas, caption, x, y + height + 18, 15)
     write_png(path, canvas)
+
+
+def fitted(picture, height, width):
+    """A picture enlarged or reduced to fit into so many pixels, with its proportions."""
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+
+
+def shown(image):
+    """One's own image as one sees it, BGR uint8 (height, width, 3); of 16 bits, float32, the range that it uses."""
+    if image.dtype != np.uint8:
+        low, high = np.percentile(image[::7, ::7], (0.5, 99.5))
+        image = ((image - low) * (255 / max(high - low, 1e-6))).clip(0, 255).astype("uint8")
+    return np.ascontiguousarray(np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3)))
+
+
+def outlined(picture, *outlines):
+    """A picture, BGR uint8 (height, width, 3), with outlines.
+
+    outlines: pairs of mask, bool (height, width, 1), of any size, and colour, BGR.
+    """
+    picture, thickness = picture.copy(), max(1, round(max(picture.shape) / 500))
+    for mask, colour in outlines:
+        mask = cv2.resize(mask.astype("uint8"), picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        lines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, lines, -1, colour, thickness)
+    return picture
+
+
+def fit(labelled, predictions, iou, path):
+    """One's own labelled images with the outlines of their masks and of the predictions.
+
+    labelled: pairs of image and mask, (height, width, channels or 1), which is 1 in the foreground; predictions: bool
+    (height, width, 1); iou: of each of them.
+    """
+    tiles = [(outlined(fitted(shown(image), LARGE_TILE, LARGE_TILE), (mask > 0, MISSED), (prediction, FALSE_ALARM)),
+              f"image {number}: IoU {score:.3f}")
+             for number, ((image, mask), prediction, score) in enumerate(
+                 zip(labelled, predictions, iou, strict=True), start=1)]
+    sheet(tiles, "what it was trained on", path, legend=((MISSED, "your mask"), (FALSE_ALARM, "the network")),
+          largest=LARGE_TILE)

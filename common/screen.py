@@ -79,6 +79,17 @@ class Screen:
             self.line(f"step {step:>5}  {row['seconds']:7.1f} s  {scores}")
 
 
+    def own_training(self, step, row):
+        """The same of a training on one's own images, of which the first row comes after a while."""
+        if step == 1:  # it took longer than those that follow
+            self.started = time.perf_counter()
+        words = f"loss {row['loss']:.4f}" if row else ""
+        self.show(step, words)
+        if row and not self.terminal and row["step"] == step:
+            left = (time.perf_counter() - self.started) / max(1, step - 1) * (self.total - step)
+            self.line(f"step {step:>5}  {row['seconds']:7.1f} s  {words}  about {left:.0f} s left")
+
+
 def closing_words(run, settings, record):
     """The last lines of a `train.Run`: what was trained where, how well it does, and what to run next, as a list."""
     last, val_iou = run.history[-1], metrics.iou(run.validation[1], metrics.predicted(run.probabilities))
@@ -93,11 +104,26 @@ def closing_words(run, settings, record):
         f"({Path(settings.output, 'val', f'X_{val_iou.argmin() + 1}.png')}) of {len(val_iou)} images it never saw",
     ]
     complaint = metrics.complaint(run.validation[1], run.probabilities)
-    # the interpreter of a virtual environment that may not be activated, if it lies here
+    return [*lines, *([complaint] if complaint else []),
+            f"look at {Path(settings.output) / 'progress.png'}, then run: {next_command(settings)}"]
+
+
+def own_closing_words(run, settings, record):
+    """The same of a `train.OwnRun`, with what it does not say."""
+    names = [os.path.basename(path) for path in settings.image]
+    return [
+        f"{settings.network} with {run.network.count_params():,} parameters, {settings.steps} steps",
+        f"device          {record['device']}: training {run.history[-1]['seconds']:.0f} s, "
+        f"{time.perf_counter() - STARTED:.0f} s in all",
+        *(f"fit of {name}: IoU {iou:.3f}" for name, iou in zip(names, run.iou, strict=True)),
+        "How well it does on others cannot be known from this: look at them, or give test.py masks of a few (--masks)",
+        f"look at {Path(settings.output) / 'fit.png'}, then run: {next_command(settings)} --folder FOLDER",
+    ]
+
+
+def next_command(settings):
+    """How test.py is run after a training, by the interpreter of a virtual environment that may not be activated."""
     python = Path(sys.executable)
     python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else "python"
-    next_command = f"{python} test.py"
-    if settings.output != Settings.output:
-        next_command += f" --output {shlex.quote(settings.output)}"
-    return [*lines, *([complaint] if complaint else []),
-            f"look at {Path(settings.output) / 'progress.png'}, then run: {next_command}"]
+    output = f" --output {shlex.quote(settings.output)}" if settings.output != Settings.output else ""
+    return f"{python} test.py{output}"

@@ -6,13 +6,11 @@ setting is one new field. Nothing here imports Keras: --help and mistakes answer
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 
+from common.checks import LARGEST_SIDE, SMALLEST_SIDE, as_flag, check_image, check_own, check_training, check_values
 from common.errors import UserError
 from common.files import write_bytes
-
-SMALLEST_SIDE, LARGEST_SIDE = 32, 8192  # pixels: the network halves an image five times; larger is not tested
 
 # What --recipe stands for, where it differs from the defaults below. docs/2017.md: the experiment as it was published.
 RECIPES = {
@@ -20,6 +18,8 @@ RECIPES = {
     "2017": dict(placement="central", side=(15, 39), initial_weights="2017", loss="dice", dice_smoothing=1.0,
                  optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0, output_bias="zero",
                  bias_rate=1.0, steps=2000),
+    # what --image means where no other is named; docs/real.md
+    "own": dict(loss="both", learning_rate=0.001, clip_norm=1.0, bias_rate=1.0, steps=600),
 }
 
 
@@ -140,105 +140,49 @@ class Settings:
     watch: int = setting(
         3, "training", "validation images scored along the way; all are at the end", metavar="N", least=1)
 
+    # One's own images. A step sees a crop of one of them, turned by quarters and flipped. docs/real.md.
+    image: tuple[str, ...] = setting(
+        (), "own", "your own image to train on, or several, in place of circles in noise", metavar="FILE")
+    mask: tuple[str, ...] = setting(
+        (), "own", "the mask of each image, in the same order: two values, or strokes", metavar="FILE")
+    crop: int = setting(
+        160, "own", "side of the crops, pixels", metavar="PIXELS", least=SMALLEST_SIDE, most=1024)
+    zoom: float = setting(
+        1.0, "own", "crops are enlarged or reduced by up to this factor, as objects differ in size", metavar="FACTOR",
+        least=1, most=4)
+    contrast: float = setting(
+        1.4, "own", "their contrast is changed by up to this factor, as photographs differ", metavar="FACTOR", least=1,
+        most=10)
+    brightness: float = setting(
+        0.25, "own", "how far their brightness is moved, in standard deviations of the image's grey values",
+        metavar="SHARE", least=0, most=10)
+    tint: float = setting(
+        0.1, "own", "the same of each colour by itself", metavar="SHARE", least=0, most=10)
+
+    match: bool = setting(
+        True, "own", "bring each image to the mean and deviation of grey values that the network was trained on, for "
+        "exposures differ")
+
     vis: str = setting("vis", "test", "folder for what test.py and data.py draw", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
+    folder: str | None = setting(
+        None, "test", "folder of your own images to segment, in place of fresh ones", metavar="FOLDER")
+    masks: str | None = setting(
+        None, "test", "folder of masks to score them by, each called as its image is", metavar="FOLDER")
+    average: bool = setting(
+        False, "test", "the mean of the predictions of an image flipped and turned in all eight ways")
 
     def __post_init__(self):
         check_values(self)
         check_image(self)
         check_training(self)
-
-
-def as_flag(name, value):
-    """A setting as it is typed: ('learning_rate', 0.1) -> '--learning-rate 0.1', pairs without brackets."""
-    if isinstance(value, bool):
-        return f"--{'' if value else 'no-'}{name.replace('_', '-')}"
-    text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return f"--{name.replace('_', '-')} {text}"
-
-
-def check_values(settings):
-    """Raise `UserError` unless each field is one of its choices, or in its range with every number."""
-    for field in dataclasses.fields(settings):
-        value, (least, most, choices) = getattr(settings, field.name), map(
-            field.metadata.get, ("least", "most", "choices"))
-        given = as_flag(field.name, value)
-        if choices and value not in choices:
-            raise UserError(f"{given} is unknown; choose {' or '.join(choices)}")
-        if value == "":
-            raise UserError(f"--{field.name} is empty; give a name")
-        for number in value if isinstance(value, tuple) else (value,):
-            # 'not least <= number' rather than 'number < least' refuses nan too
-            if least is not None and not least <= number:
-                raise UserError(f"{given} is too small; give at least {least:g}")
-            if most is not None and not number <= most:
-                raise UserError(f"{given} is too large; give at most {most:.10g}")
-
-
-def check_image(settings):
-    """Raise `UserError` for an image that cannot be drawn: no room for the shape, or grey values above 255."""
-    sided = settings.shape == "rectangle" and settings.side != (0, 0)
-    name, (low, high) = ("side", settings.side) if sided else ("radius", settings.radius)
-    given, size, smallest = as_flag(name, (low, high)), as_flag("size", settings.size), min(settings.size)
-    central = settings.shape == "circle" and settings.placement == "central"
-    largest = smallest if sided else (smallest - 1) // (4 if central else 2)
-    if low > high:
-        raise UserError(f"{given} runs backwards; give the smaller one first")
-    if low == 0:
-        raise UserError(f"{given} is too small; give at least 1, or 0 0 to leave it to --radius")
-    if high > largest:
-        raise UserError(f"{given} does not fit into {size}{' with --placement central' if central else ''}; "
-                        f"the largest {name} that fits is {largest}")
-    # images are 8-bit, and the brightest pixel of the noise fill is the sum of two draws
-    if settings.fill == "noise" and (settings.noise - 1) * (1 + settings.strength) >= 255.5:
-        factor = f" --strength {settings.strength:g}" if settings.strength != 1 else ""
-        raise UserError(f"--noise {settings.noise}{factor} exceeds 8 bits where two draws add up; give at most "
-                        f"--noise {int(255 / (1 + settings.strength)) + 1}")
-    if settings.fill != "noise" and settings.strength != 1:
-        raise UserError(f"--strength is of --fill noise and means nothing to --fill {settings.fill}; leave it out, "
-                        "or give --strength 1")
-    areas = [side**2 if sided else (2 * side + 1) ** 2 for side in (low, high)]
-    if settings.task == "larger" and areas[1] < 1.25 * areas[0]:
-        raise UserError(f"--task larger needs one shape a quarter larger than the other, and {given} gives none; give "
-                        "a wider range")
-    if settings.task == "larger" and settings.labels != "true":
-        raise UserError(f"--labels {settings.labels} leaves nothing of --task larger; leave one of them out")
-
-
-def check_training(settings):
-    """Raise `UserError` for settings of a training that exclude each other."""
-    if settings.supervised_pixels and settings.supervised_window:
-        raise UserError("--supervised-pixels and --supervised-window exclude each other; leave one of them out")
-    for name, most in (("supervised_pixels", math.prod(settings.size)), ("supervised_window", min(settings.size))):
-        if (number := getattr(settings, name)) > most:
-            raise UserError(f"{as_flag(name, number)} is more than an image of {as_flag('size', settings.size)} has; "
-                            f"give at most {most}")
-    if settings.task == "larger" and settings.augment:
-        raise UserError("--augment may cut the smaller shape of --task larger in two; leave one of them out")
-    if settings.network in ("dense", "pixel") and settings.padding != "zero":
-        raise UserError(f"--padding {settings.padding} means nothing to --network {settings.network}; "
-                        "leave one of them out")
-    low, high = settings.padding_levels
-    if low > high:
-        raise UserError(f"--padding-levels {low} {high} runs backwards; give the smaller one first")
-    if (low, high) != Settings.padding_levels and settings.padding == "zero":
-        raise UserError(f"--padding-levels {low} {high} changes nothing with --padding zero; leave it out, or give "
-                        "another --padding")
-    unet = settings.network in ("unet", "unet-without-skips")
-    for name, means in (("depth", settings.network == "convolutions"), ("deep_rate", unet), ("padding_levels", unet)):
-        if not means and getattr(settings, name) != getattr(Settings, name):
-            raise UserError(f"{as_flag(name, getattr(settings, name))} means nothing to --network {settings.network}; "
-                            "leave one of them out")
-    # each pooling halves an image, and a single pixel has nothing to reflect
-    if settings.padding == "reflect" and unet and high == 6 and min(settings.size) <= SMALLEST_SIDE:
-        raise UserError(f"--padding reflect needs images of more than {SMALLEST_SIDE} pixels a side; "
-                        f"{as_flag('size', settings.size)} is too small")
+        check_own(self)
 
 
 def training_names():
     """The names of the settings that make a training run."""
     return [field.name for field in dataclasses.fields(Settings)
-            if field.metadata["group"] in ("run", "data", "training")]
+            if field.metadata["group"] in ("run", "data", "training", "own")]
 
 
 def training_flags(settings):
@@ -246,10 +190,15 @@ def training_flags(settings):
     ways = []
     for recipe, changes in RECIPES.items():
         base = dataclasses.replace(Settings(), **changes)
-        ways.append([f"--recipe {recipe}"] * bool(changes) + [
+        ways.append([f"--recipe {recipe}"] * (recipe != default_recipe(settings.image)) + [
             as_flag(name, getattr(settings, name)) for name in training_names()
             if getattr(settings, name) != getattr(base, name)])
     return min(ways, key=len)
+
+
+def default_recipe(image):
+    """The recipe where none is named: of the experiment, or of one's own images, if there are any."""
+    return "own" if image else "default"
 
 
 def write_settings(settings, record, path):

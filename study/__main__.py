@@ -8,11 +8,12 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from common.checks import check_values
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, commit
 from common.screen import Screen
-from common.settings import Settings, check_values, setting, training_flags
+from common.settings import Settings, setting, training_flags
 from study import report
 from study.processes import BACKENDS
 from study.questions import QUESTIONS

@@ -1,11 +1,9 @@
 """The scripts, run as a person runs them: what they print, what they leave, and what a mistake costs."""
 
 import json
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,27 +13,11 @@ import model
 from common.files import read_table
 from common.settings import RECIPES, Settings, read_settings, write_settings
 from data import create_data
+from scripts import REPOSITORY, command, contents, run
 
-REPOSITORY = Path(__file__).parent.parent
 # An eighth of the filters needs five times the rate; it learns the circle in a few seconds.
 NARROW = "--width 0.125 --learning-rate 0.01 --steps 80 --seed 1 --validation 20".split()
 BRIEF = "--width 0.125 --steps 3 --validation 3 --watch 1 --size 50 60 --radius 8 12".split()
-
-
-def command(name, *flags):
-    """The command line of one of the scripts, 'train.py', or of a folder that is one, 'study'."""
-    return [sys.executable, *([REPOSITORY / name] if name.endswith(".py") else ["-m", name]), *flags]
-
-
-def run(folder, name, *flags):
-    """Run a script in `folder`; returns the finished process with its output as text."""
-    environment = os.environ if name.endswith(".py") else {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(command(name, *flags), cwd=folder, capture_output=True, text=True, env=environment)
-
-
-def contents(folder):
-    """Every file and folder below `folder`, with what is in it."""
-    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +179,10 @@ MISTAKES = [
     "train.py --size 10 10",
     "train.py --steps 0",
     "train.py --augment yes",
-    "train.py --supervised-pixels 10 --loss dice",
+    "train.py --supervised-pixels 99999",
+    "train.py --image file",
+    "train.py --image file --mask file",
+    "train.py --crop 100",
     "train.py --output file",
     "train.py --output file/below",
     "test.py",
@@ -206,6 +191,9 @@ MISTAKES = [
     "test.py --output file",
     "test.py --output kept --vis file",
     "test.py --output kept --radius 100 100",
+    "test.py --output kept --folder empty",
+    "test.py --output kept --folder missing",
+    "test.py --output kept --masks empty",
     "data.py --vis file",
     "model.py --width -1",
     "bench --repeats 0",

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shlex
 
 import pytest
 
@@ -15,8 +16,8 @@ RECIPE_2017 = Settings(**RECIPES["2017"])
 
 def parsed(monkeypatch, line, *groups, **more):
     """What `parse` makes of a command line, for the settings of these groups, or of train.py."""
-    monkeypatch.setattr("sys.argv", ["train.py", *line.split()])
-    return parse("", fields_of(*(groups or ("run", "data", "training"))), **more)
+    monkeypatch.setattr("sys.argv", ["train.py", *shlex.split(line)])
+    return parse("", fields_of(*(groups or ("run", "data", "training", "own"))), **more)
 
 
 @pytest.mark.parametrize(("values", "message"), [
@@ -58,6 +59,12 @@ def parsed(monkeypatch, line, *groups, **more):
     ({"depth": 22}, "--depth 22 means nothing to --network unet"),
     ({"deep_rate": 0.0, "network": "pixel"}, "--deep-rate 0.0 means nothing to --network pixel"),
     ({"padding": "circular", "network": "pixel"}, "--padding circular means nothing to --network pixel"),
+    ({"image": ("a.png", "b.png"), "mask": ("m.png",)}, "--image names 2 files and --mask 1; give every"),
+    ({"crop": 64}, "--crop 64 is of your own images and means nothing without --image"),
+    ({"image": ("a",), "mask": ("b",), "shape": "rectangle"}, "--shape rectangle is of circles in noise and means no"),
+    ({"image": ("a",), "mask": ("b",), "samples": 2}, "--samples 2 is of circles in noise and means nothing beside"),
+    ({"image": ("a",), "mask": ("b",), "network": "dense"}, "--network dense takes images of one size only"),
+    ({"image": ("a",), "mask": ("b",), "zoom": 0.5}, "--zoom 0.5 is too small; give at least 1"),
     ({"padding": "reflect", "size": (32, 64), "radius": (3, 5)}, "--padding reflect needs images of more than 32"),
 ])
 def test_impossible_values_are_refused_with_the_flag_and_what_is_allowed(values, message):
@@ -127,6 +134,15 @@ def test_a_recipe_is_a_flag_of_what_trains_only(monkeypatch):
         parsed(monkeypatch, "--recipe 2017", "run", "data", "test")
 
 
+def test_the_recipe_of_own_images_is_meant_where_there_are_some(monkeypatch):
+    own = {"image": ("a", "b"), "mask": ("c", "d")}
+    assert parsed(monkeypatch, "--image a b --mask c --mask d") == {**RECIPES["own"], **own}
+    assert parsed(monkeypatch, "--image a b --mask c d --steps 9 --recipe own") == {**RECIPES["own"], **own, "steps": 9}
+    assert parsed(monkeypatch, "--image a b --mask c d --recipe default") == own
+    assert training_flags(Settings(**RECIPES["own"], **own)) == ["--image a b", "--mask c d"]
+    assert training_flags(Settings(**own)) == ["--recipe default", "--image a b", "--mask c d"]
+
+
 def test_the_flags_of_a_run_are_as_few_as_its_recipe_allows():
     assert training_flags(Settings()) == []
     assert training_flags(Settings(seed=3, augment=True)) == ["--seed 3", "--augment"]
@@ -145,12 +161,14 @@ CHANGED = (
          clip_norm=1.5e10, initial_weights="2017", output_bias="zero", bias_rate=0.1, steps=123456,
          placement="central"),
     dict(network="convolutions", depth=3, strength=0.25, task="larger", supervised_window=32),
+    dict(image=("a cell.png", "b.tif"), mask=("1", "2"), crop=64, zoom=1.5, contrast=2.0, brightness=0.5, tint=0.0,
+         match=False),
 )
 
 
-@pytest.mark.parametrize("changes", [{}, RECIPES["2017"], {**RECIPES["2017"], **CHANGED[0]}, *CHANGED],
-                         ids=["default", "2017", "2017 changed", "changed", "changed more",
-                                                                            "changed most"])
+@pytest.mark.parametrize("changes", [{}, RECIPES["2017"], {**RECIPES["2017"], **CHANGED[0]}, *CHANGED,
+                                     {**RECIPES["own"], **CHANGED[-1]}], ids=[
+    "default", "2017", "2017 changed", "changed", "changed more", "changed most", "own by default", "own"])
 def test_the_flags_of_any_settings_make_these_settings_again(monkeypatch, changes):
     assert {name for some in CHANGED for name in some} == set(training_names())
     settings = Settings(**changes)
@@ -166,7 +184,7 @@ def test_help_names_every_flag_with_its_default(monkeypatch, capsys):
         if field.name in training_names():
             assert re.search(rf"--{field.name.replace('_', '-')}[ ,]", text)
             assert field.metadata["help"] in text
-    assert "--recipe {default,2017}" in text
+    assert "--recipe {default,2017,own}" in text
     assert text.count("(default: ") == len(training_names()) + 1
     with pytest.raises(SystemExit):
         parsed(monkeypatch, "--help", "run", "data", "test", from_training=True)
