@@ -16,7 +16,7 @@ from common import baselines, metrics, pictures
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, clear_numbered, in_place_of, write_table
-from common.images import check_same_size, images_in, in_channels, read_image, read_mask, write_png
+from common.images import check_same_size, images_in, in_channels, mask_names, read_image, read_mask, write_png
 from common.screen import Screen
 from common.settings import Settings, read_settings
 from data import create_data
@@ -106,19 +106,26 @@ def segment_folder(settings, network, images, masks, screen):
 def own_images(settings):
     """The images of `settings.folder` and their masks in `settings.masks`, both {name without its suffix: path}.
 
-    The masks that the network was trained on are left out: they often lie beside their images.
-    Raises `UserError` for a folder that holds none, a file that cannot be used, or masks that do not fit the images.
+    Masks that lie among the images are left out: those that the network was trained on, and what is called as a mask
+    of another. Raises `UserError` for a folder that holds none, a file that cannot be used, or masks that do not fit.
     """
-    images = images_in(settings.folder, "--folder", but=settings.mask)
-    masks = images_in(settings.masks, "--masks") if settings.masks else {}
-    if masks and not images.keys() & masks.keys():
-        raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of --folder "
-                        f"{settings.folder}, such as {next(iter(images))}.png; rename the masks")
+    images = images_in(settings.folder, "--folder")
+    beside = {mask for name in images for mask in mask_names(name)}
+    known = {os.path.realpath(path) for path in settings.mask}
+    images = {name: path for name, path in images.items() if name not in beside and os.path.realpath(path) not in known}
+    if not images:
+        raise UserError(f"--folder {settings.folder} holds masks alone; name the folder of the images")
+    there, masks = images_in(settings.masks, "--masks") if settings.masks else {}, {}
     for name, path in images.items():  # takes little beside segmenting them, and a mistake then costs little
         image = read_image(path)
-        if name in masks:
-            check_same_size(image, path, read_mask(masks[name], alone=True)[0], masks[name])
-    return images, {name: path for name, path in masks.items() if name in images}
+        for called in (name, *mask_names(name)):
+            if called in there and not os.path.samefile(there[called], path):
+                masks[name] = there[called]
+                check_same_size(image, path, read_mask(there[called], alone=True)[0], there[called])
+    if settings.masks and not masks:
+        raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of --folder "
+                        f"{settings.folder}, such as {next(iter(images))}.png; rename the masks")
+    return images, masks
 
 
 def own_scores(image, prediction, mask, labelled):

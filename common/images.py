@@ -1,7 +1,6 @@
 """Images and masks as people have them: every file that holds one is read and written here."""
 
 import io
-import os
 import re
 from pathlib import Path
 
@@ -30,21 +29,19 @@ def read_image(path):
     return np.ascontiguousarray(image if image.dtype == np.uint8 else image / np.float32(257))
 
 
-def images_in(folder, flag, but=()):
+def images_in(folder, flag):
     """The image files of a folder, {name without its suffix: path}, in the order of their names, 2 before 10.
 
-    but: paths that are left out. Raises `UserError`, which names the flag, if there is none, or two share a name.
+    Raises `UserError`, which names the flag, if there is none, or two share a name.
     """
     try:
-        paths = [path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+        paths = [path for path in Path(folder).iterdir()
+                 if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")]
     except OSError as error:
         raise UserError(f"{flag} {folder} cannot be read ({error.strerror}); name a folder of images") from None
-    left_out = {os.path.realpath(path) for path in but}
     found = {}
     for path in sorted(paths, key=lambda path: [int(part) if part.isdigit() else part.casefold()
                                                 for part in re.split(r"(\d+)", path.name)]):
-        if os.path.realpath(path) in left_out or path.name.startswith("."):
-            continue
         if path.stem in found:
             raise UserError(f"{flag} {folder} holds {found[path.stem].name} and {path.name}, which would leave one "
                             "mask; rename one of them")
@@ -52,6 +49,11 @@ def images_in(folder, flag, but=()):
     if not found:
         raise UserError(f"{flag} {folder} holds no images ({', '.join(SUFFIXES)}); name a folder that does")
     return found
+
+
+def mask_names(name):
+    """What the mask of an image may be called that lies beside it: cell_mask of cell, and Y_1 of X_1."""
+    return [f"{name}_mask", *([f"Y_{name[2:]}"] if name.startswith("X_") else [])]
 
 
 def in_channels(image, channels):

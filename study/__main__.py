@@ -11,10 +11,10 @@ from pathlib import Path
 from common.checks import check_values
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, commit
+from common.files import check_folder, commit, read_table
 from common.screen import Screen
 from common.settings import Settings, setting, training_flags
-from study import report
+from study import real, report
 from study.processes import BACKENDS
 from study.questions import QUESTIONS
 from study.results import SCORES, add_row, identity, known_by, read_rows
@@ -32,6 +32,8 @@ class Options:
         "loky", "study", "where they run: in processes on this machine, or on a Ray cluster", choices=tuple(BACKENDS))
     address: str = setting(
         "local", "study", "of the head of the Ray cluster; 'local' starts one here", metavar="HOST:PORT")
+
+    folder: tuple[str, ...] = setting((), "study", "sets of real images, for 'real'", metavar="SET")
 
     def __post_init__(self):
         check_values(self)
@@ -92,16 +94,22 @@ def run_question(question, runs, path, wanted):
 
 def main():
     given = parse(__doc__, [*fields_of("output"), *dataclasses.fields(Options)],
-                  words=("question", f"{', '.join(QUESTIONS)}, or all"))
+                  words=("question", f"{', '.join(QUESTIONS)}, all, or real"))
     words, folder = given.pop("question"), Path(given.pop("output", Settings.output), "study")
     wanted = Options(**given)
     for word in words:
-        if word != "all" and word not in QUESTIONS:
-            raise UserError(f"{word} is no question; choose from: {', '.join(QUESTIONS)}, all")
+        if word not in ("all", "real", *QUESTIONS):
+            raise UserError(f"{word} is no question; choose from: {', '.join(QUESTIONS)}, all, real")
+    if ("real" in words or wanted.folder) and not (words == ("real",) and wanted.folder):
+        raise UserError("real stands alone and needs --folder; run python -m study real --folder SET")
     if not words:
         print("\n".join(f"{name:12}{question.asks}" for name, question in QUESTIONS.items()))
         return
     check_folder(folder, "--output")
+    if wanted.folder:
+        real.run(wanted.folder, folder / "real.csv")
+        print("\n".join(real.table(read_table(folder / "real.csv"))))
+        return
     names = dict.fromkeys(name for word in words for name in (QUESTIONS if word == "all" else [word]))
     plans = {name: planned(QUESTIONS[name], wanted) for name in names}  # a mistake must not be found after hours
     failed = 0

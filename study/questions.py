@@ -224,7 +224,7 @@ QUESTIONS = {
         varies=noise({f"{name}, weights {seed}": {**RACERS[name], "weights_seed": seed}
                       for name in ("Adam, 0.0001", "Adam, 0.0002") for seed in range(5)}),
         measures=INSTRUMENTS,
-        draws={"crossed.png": partial(crossed.draw, title="Where it may fail, image and initial weights decide both")},
+        draws={"crossed.png": partial(crossed.draw, title="Where it may fail, image and initial weights both decide")},
         shows=crossed.NUMBERS, tables=(crossed.table,), seeds=5),
     "larger": Question(
         asks="Does one image suffice where no window decides?",

@@ -1,5 +1,6 @@
 """One's own images: the crops that are trained on, tiles, averages, and the two commands from one label to the rest."""
 
+import dataclasses
 import re
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import model
+import test as segment
 import train
 from common.errors import UserError
 from common.files import read_table
@@ -246,6 +248,16 @@ def test_the_rest_is_segmented_and_another_exposure_too(segmented):
         assert iou > 0.8
     assert re.search(r"least sure of a cell \d\.\w+, a cell \d\.\w+, a cell \d\.\w+: label one", tested.stdout)
     assert re.search(r"network +0\.\d+ .*\(a cell \d\.\w+\)", tested.stdout)
+
+
+def test_masks_are_found_by_the_names_that_people_give_them(tmp_path):
+    for name in ("X_1", "X_2", "Y_1", "cell", "cell_mask", "Y_9", "a_mask", "learned"):
+        write_png(tmp_path / f"{name}.png", np.eye(40) * 255)
+    own = settings(mask=(str(tmp_path / "learned.png"),), folder=str(tmp_path))
+    images, masks = segment.own_images(own)
+    assert ([*images], masks) == (["a_mask", "cell", "X_1", "X_2", "Y_9"], {})
+    images, masks = segment.own_images(dataclasses.replace(own, masks=str(tmp_path)))
+    assert {name: path.stem for name, path in masks.items()} == {"X_1": "Y_1", "cell": "cell_mask"}
 
 
 @pytest.mark.parametrize(("line", "message"), [

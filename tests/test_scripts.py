@@ -208,6 +208,9 @@ MISTAKES = [
     "study results --steps 3",
     "study results --output file/below",
     "study labels --backend ray --address nowhere",
+    "study real",
+    "study labels --folder empty",
+    "study real --folder empty",
 ]
 
 

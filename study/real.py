@@ -1,0 +1,132 @@
+"""Real images, one of them labelled: how well the network segments the others, beside what people use today.
+
+`python -m study real --folder SET [SET ...]`: each folder holds images X_1.png, ... and masks Y_1.png, ... Every method
+learns from the first image and segments the others, then from the second, and from the third.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import train
+from common import baselines, metrics
+from common.errors import UserError
+from common.files import numbered, read_table, write_table
+from common.forest import Forest
+from common.images import in_channels, read_image
+from common.settings import RECIPES, Settings
+from data import Labelled, read_labelled
+
+LABELLED = 3  # images of a set that are the labelled one in turn
+STROKES, STROKE = 0.01, 5  # share of the pixels that strokes label, and how wide strokes are, pixels
+
+
+def strokes(labelled, seed):
+    """The same image as if a few strokes were all that someone had painted on it: a `Labelled` with less labels.
+
+    Short straight strokes, as many on the foreground as on the background where there is room, until they cover STROKES
+    of the image. A stroke that would leave its side is cut off there.
+    """
+    generator = np.random.default_rng(seed)
+    image, mask = labelled
+    painted = np.full(mask.shape, -1, "int8")
+    for label in (1, 0):
+        inside = mask[..., 0] == label
+        pixels, wanted = np.flatnonzero(inside), min(STROKES / 2 * mask.size, 0.5 * inside.sum())
+        while (painted == label).sum() < wanted:
+            start = np.array(np.unravel_index(generator.choice(pixels), inside.shape))[::-1]
+            angle, length = generator.uniform(0, 2 * np.pi), generator.uniform(20, 60)
+            end = start + np.rint(length * np.array([np.cos(angle), np.sin(angle)])).astype(int)
+            line = cv2.line(np.zeros(inside.shape, "uint8"), start.tolist(), end.tolist(), 1, STROKE)
+            painted[(line > 0) & inside] = label
+    return Labelled(image, painted)
+
+
+def network(labelled, settings):
+    """Train the network on one labelled image; returns a function of an image that gives probabilities."""
+    import model
+
+    run = train.train_own(settings, [labelled])
+    return lambda image: model.predict_image(run.network, image, settings.average, settings.match)
+
+
+def forest(labelled, settings):
+    """The same of the random forest."""
+    of = Forest([labelled], settings.seed)
+    return lambda image: of.predict(in_channels(image, labelled.image.shape[2]))
+
+
+def otsu(labelled, settings):
+    """The same of blur + Otsu: that side of the threshold which fits the labelled image better."""
+    def brighter(image):
+        return baselines.blur_otsu(in_channels(image, 1)[np.newaxis])[0]
+
+    image, mask = labelled
+    dark = ((brighter(image) == (mask > 0))[mask >= 0]).mean() < 0.5
+    return lambda image: (brighter(image) != dark).astype("float32")
+
+
+METHODS = {"network": network, "forest": forest, "blur + Otsu": otsu}
+
+
+def measured(method, labels, name, folder, number, settings):
+    """A row: a method learns from image `number` of a folder, by its whole mask or by strokes; scores on the others."""
+    images, masks = numbered(folder, "X"), numbered(folder, "Y")
+    own = dataclasses.replace(settings, image=(str(images[number]),), mask=(str(masks[number]),))
+    (labelled,) = read_labelled(own)
+    if labels == "strokes":
+        labelled = strokes(labelled, number)
+    started = time.perf_counter()
+    predict = METHODS[method](labelled, own)
+    learned = time.perf_counter()
+    others = {other: predict(read_image(path)) for other, path in images.items() if other != number}
+    predicted = time.perf_counter()
+    truth = {other: read_image(masks[other])[..., :1] > 0 for other in others}
+    found = {other: metrics.predicted(of) for other, of in others.items()}
+    each = [metrics.iou(truth[other][np.newaxis], found[other][np.newaxis])[0] for other in others]
+    both, either = (sum(of(truth[other], found[other]).sum() for other in others) for of in (
+        np.logical_and, np.logical_or))
+    return {"set": name, "labelled": number, "labels": labels, "method": method, "n": len(each),
+            "iou_mean": np.mean(each), "iou_pooled": both / either,
+            **{f"iou_{other}": of for other, of in zip(others, each, strict=True)},
+            **{f"uncertainty_{other}": metrics.uncertainty(of) for other, of in others.items()},
+            "train_seconds": round(learned - started, 1),
+            "image_seconds": round((predicted - learned) / len(each), 2)}
+
+
+def run(folders, path, report=print, settings=Settings(image=("",), mask=("",), **RECIPES["own"])):
+    """Measure every method on the sets in `folders`; each row is written into the CSV at `path` as it is done.
+
+    Rows that are there already are not measured again. Raises `UserError` for a folder that is no set.
+    """
+    rows = read_table(path) if Path(path).exists() else []
+    known = {(row["set"], row["labelled"], row["labels"], row["method"]) for row in rows}
+    pairs = {folder: sorted(numbered(folder, "X").keys() & numbered(folder, "Y").keys()) for folder in folders}
+    for folder, numbers in pairs.items():
+        if len(numbers) < 2:
+            raise UserError(f"--folder {folder} does not hold two images X_1.png, X_2.png with masks Y_1.png, Y_2.png; "
+                            "name a folder that does")
+    for folder, number, labels, method in ((folder, number, labels, method) for folder, numbers in pairs.items()
+                                           for number in numbers[:LABELLED] for labels in ("mask", "strokes")
+                                           for method in METHODS):
+        name = Path(folder).resolve().name
+        if (name, str(number), labels, method) not in known:
+            row = measured(method, labels, name, folder, number, settings)
+            rows.append(row)
+            write_table(rows, path)
+            report(f"{name}, image {number}, {labels}, {method}: IoU {row['iou_mean']:.3f}")
+
+
+def table(rows):
+    """Markdown: the mean IoU of each method on each set, over the images that are the labelled one in turn."""
+    lines = ["| set | labels | " + " | ".join(METHODS) + " |", f"|{'---|' * (2 + len(METHODS))}"]
+    for name, labels in dict.fromkeys((row["set"], row["labels"]) for row in rows):
+        of = {method: [float(row["iou_mean"]) for row in rows if (row["set"], row["labels"], row["method"]) == (
+            name, labels, method)] for method in METHODS}
+        lines.append(f"| {name} | {labels} | " + " | ".join(
+            f"{np.mean(values):.3f} ({', '.join(f'{value:.2f}' for value in values)})" if values else "-"
+            for values in of.values()) + " |")
+    return lines

@@ -1,0 +1,85 @@
+"""Real images: the strokes that are simulated, the random forest, and the table that goes on where it stopped."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from common.errors import UserError
+from common.files import read_table
+from common.forest import Forest
+from common.settings import RECIPES, Settings
+from data import Labelled, create_data
+from study import real
+
+NARROW = Settings(image=("",), mask=("",), **{**RECIPES["own"], "width": 1 / 16, "steps": 2})
+
+
+def sample(**settings):
+    """A circle in noise as `Labelled`."""
+    X, Y = create_data(1, Settings(**settings))
+    return Labelled(X[0], Y[0].astype("int8"))
+
+
+def test_strokes_label_about_one_in_a_hundred_pixels_rightly():
+    of = sample(size=(300, 300), radius=(60, 60))
+    painted = real.strokes(of, 1)
+    assert np.array_equal(painted.image, of.image)
+    for label in (0, 1):
+        assert 0.004 < (painted.mask == label).mean() < 0.01
+    assert np.array_equal(of.mask[painted.mask >= 0], painted.mask[painted.mask >= 0])
+    assert not np.array_equal(real.strokes(of, 2).mask, painted.mask)
+    small = real.strokes(sample(size=(300, 300), radius=(3, 3)), 1)
+    assert (small.mask == 1).sum() >= 0.4 * (sample(size=(300, 300), radius=(3, 3)).mask == 1).sum()
+
+
+def test_blur_and_otsu_takes_the_side_that_fits_the_labelled_image():
+    of, other = sample(), create_data(2)[0][1]
+    dark = Labelled(255 - of.image, of.mask)
+    assert np.array_equal(real.otsu(of, NARROW)(other), real.otsu(dark, NARROW)(255 - other))
+
+
+def test_a_forest_learns_from_labelled_pixels_alone():
+    pytest.importorskip("skimage", reason="scikit-image is not installed")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    of, (X, Y) = sample(), create_data(2)
+    half = np.where(np.random.default_rng(0).random(of.mask.shape) < 0.5, of.mask, np.int8(-1))
+    for mask in (of.mask, half):
+        found = Forest([Labelled(of.image, mask)]).predict(X[1])
+        assert found.shape == (160, 160, 1)
+        assert ((found > 0.5) == (Y[1] > 0)).mean() > 0.9
+
+
+def test_without_its_libraries_a_forest_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sklearn.ensemble", None)
+    with pytest.raises(UserError, match=r"run pip install scikit-image==.* scikit-learn=="):
+        Forest([sample()])
+
+
+def test_every_method_is_measured_on_the_images_that_it_did_not_learn_from(tmp_path, monkeypatch, eager):
+    create_data(3, Settings(size=(64, 64), radius=(8, 12)), folder=tmp_path / "circles")
+    seen = []
+
+    def fake(labelled, settings):
+        seen.append((settings.image[0][-7:], (labelled.mask >= 0).mean() < 0.1))
+        return lambda image: np.zeros(image.shape, "float32")
+
+    monkeypatch.setattr(real, "METHODS", {"network": real.network, "nothing": fake})
+    monkeypatch.setattr(real, "LABELLED", 2)
+    said = []
+    real.run([tmp_path / "circles"], tmp_path / "real.csv", said.append, NARROW)
+    rows = read_table(tmp_path / "real.csv")
+    assert len(rows) == len(said) == 8
+    assert seen == [(f"X_{number}.png", few) for number in (1, 2) for few in (False, True)]
+    for row in rows:
+        assert (row["set"], row["n"]) == ("circles", "2")
+        assert row[f"iou_{row['labelled']}"] == ""  # the labelled image is not scored
+        assert float(row["iou_mean"]) == pytest.approx(
+            np.mean([float(row[f"iou_{other}"]) for other in "123" if other != row["labelled"]]))
+    real.run([tmp_path / "circles"], tmp_path / "real.csv", said.append, dataclasses.replace(NARROW, steps=1))
+    assert len(said) == 8  # all were there
+    lines = real.table(rows)
+    assert len(lines) == 4
+    assert "| circles | mask | 0." in lines[2]
+    with pytest.raises(UserError, match=r"--folder .*empty does not hold two images"):
+        real.run([tmp_path / "empty"], tmp_path / "real.csv")
