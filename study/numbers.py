@@ -60,3 +60,6 @@ TEMPLATE = {
     "overlap of 0.9 or more with the training mask": count("training_mask_overlap"),
     "overlap beyond that of the true shapes": difference("training_mask_overlap", "training_mask_iou_mean"),
 }
+# What the mean over the flips and turns of an image adds; columns of averaging.py.
+AVERAGED = {"averaged over flips and turns": mean("averaged_iou_mean"),
+            "what that adds": difference("averaged_iou_mean", "val_iou_mean")}

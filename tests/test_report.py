@@ -10,7 +10,7 @@ from filelock import FileLock
 from common.files import write_table
 from common.images import read_image
 from common.settings import training_flags
-from study import larger, memory, place, race, receptive_field, report, rim
+from study import averaging, larger, memory, place, race, receptive_field, report, rim
 from study.history import CURVES, column
 from study.question import Question
 from study.questions import QUESTIONS
@@ -44,6 +44,7 @@ def measured(measure, settings):
         "study.race": lambda: [race.column(curve, goal) for curve in race.CURVES for goal in race.GOALS],
         "study.place": lambda: map(place.column, place.RINGS),
         "study.larger": lambda: [larger.BOTH, larger.RIGHT],
+        "study.averaging": lambda: averaging.COLUMNS,
         "study.rim": lambda: [rim.column(where, distance) for where in rim.WHERE for distance in rim.EDGES],
     }[measure.__module__]()
 
