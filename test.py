@@ -15,7 +15,7 @@ import numpy as np
 from common import baselines, metrics, pictures
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, clear_numbered, in_place_of, write_table
+from common.files import check_folder, in_place_of, settle, write_table, writing
 from common.images import check_same_size, images_in, in_channels, mask_names, read_image, read_mask, write_png
 from common.screen import Screen
 from common.settings import Settings, read_settings
@@ -32,19 +32,19 @@ def draw(X, Y, predictions, scores, folder):
     scores: {'network': {'iou': (n,), 'dice': (n,)}, ...}, first the method whose predictions are drawn.
     Raises `UserError` if a file cannot be written.
     """
-    clear_numbered(folder, "test")
     drawn = next(iter(scores.values()))
     titles = [f"test {number}:  IoU {iou:.3f},  Dice {dice:.3f}"
               for number, (iou, dice) in enumerate(zip(drawn["iou"], drawn["dice"], strict=True), start=1)]
-    paths = [Path(folder, f"test_{number}.png") for number in range(1, len(X) + 1)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV does not need the lock of Python
-        list(pool.map(pictures.test_picture, X, Y, predictions, titles, paths))
     title = f"{len(X)} images it never saw, worst to best; IoU {drawn['iou'].mean():.3f} mean"
-    pictures.overview(Y, predictions, drawn["iou"], title, Path(folder, "overview.png"))
     columns = {f"{method.replace(' + ', '_').lower()}_{name}": values
                for method, of in scores.items() for name, values in of.items()}  # blur_otsu_iou
-    write_table([{"image": f"test_{number + 1}.png", **{name: f"{of[number]:.6f}" for name, of in columns.items()}}
-                 for number in range(len(X))], Path(folder, "metrics.csv"))
+    rows = [{"image": f"test_{number + 1}.png", **{name: f"{of[number]:.6f}" for name, of in columns.items()}}
+            for number in range(len(X))]
+    with in_place_of(folder) as new:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV does not need the lock of Python
+            list(pool.map(pictures.test_picture, X, Y, predictions, titles, [new / row["image"] for row in rows]))
+        pictures.overview(Y, predictions, drawn["iou"], title, new / "overview.png")
+        write_table(rows, new / "metrics.csv")
 
 
 def described(settings):
@@ -78,7 +78,7 @@ def segment_folder(settings, network, images, masks, screen):
 
     known = {os.path.realpath(path) for path in settings.image}
     rows, tiles = [], []
-    with in_place_of(settings.vis, ("masks", "overlays", "metrics.csv", "contact_sheet.png")) as folder:
+    with in_place_of(settings.vis) as folder:
         for number, (name, path) in enumerate(images.items(), start=1):
             image = read_image(path)
             probabilities = model.predict_image(
@@ -159,6 +159,8 @@ def folder_lines(settings, rows):
 def main():
     given = parse(__doc__, fields_of("run", "data", "test"), from_training=True)
     output = Path(given.get("output", Settings.output))
+    with writing(output):
+        settle(output)  # what a training has finished but was kept from putting there
     trained = read_settings(output / "settings.json")
     # what binds the training alone does not bind a test
     free = dict(labels="true", supervised_pixels=0, supervised_window=0, augment=False)

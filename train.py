@@ -7,7 +7,6 @@ image of your own; test.py --folder then segments the rest.
 import itertools
 import os
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from common import metrics
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, clear_numbered, remove, write_table
+from common.files import check_folder, in_place_of, write_table
 from common.optimizers import make_optimizer
 from common.screen import STARTED, Screen, Stopwatch, closing_words, own_closing_words
 from common.settings import Settings, write_settings
@@ -253,28 +252,24 @@ def write_run(run, settings, record):
     import model
     from common import pictures, plots
 
-    folder = Path(settings.output)
-    with run.seconds("files"):
-        for data, letter in itertools.product(("train", "val"), "XY"):
-            clear_numbered(folder / data, letter)
-        for picture in ("curves.png", "progress.png", "fit.png"):
-            remove(folder / picture)
-        if not settings.image:
-            write_data(*run.train, folder / "train")
-            write_data(*run.validation, folder / "val")
-        model.save(run.network, folder / "model.keras")
-        write_table(run.history, folder / "history.csv")
-    with run.seconds("pictures"):
-        if settings.image:
-            pictures.fit(run.labelled, run.predictions, run.iou, folder / "fit.png")
-        else:
-            plots.curves(run.history, folder / "curves.png")
-            unseen = len(run.moments[0]) - 1
-            X, Y = (np.concatenate([train[:1], val[:unseen]])
-                    for train, val in zip(run.train, run.validation, strict=True))
-            plots.progress(X, Y, run.moments, folder / "progress.png")
-    seconds = {part: run.seconds.get(part, 0.0) for part in PARTS}
-    write_settings(settings, {**record, "seconds": seconds}, folder / "settings.json")
+    with in_place_of(settings.output) as folder:
+        with run.seconds("files"):
+            if not settings.image:
+                write_data(*run.train, folder / "train")
+                write_data(*run.validation, folder / "val")
+            model.save(run.network, folder / "model.keras")
+            write_table(run.history, folder / "history.csv")
+        with run.seconds("pictures"):
+            if settings.image:
+                pictures.fit(run.labelled, run.predictions, run.iou, folder / "fit.png")
+            else:
+                plots.curves(run.history, folder / "curves.png")
+                unseen = len(run.moments[0]) - 1
+                X, Y = (np.concatenate([train[:1], val[:unseen]])
+                        for train, val in zip(run.train, run.validation, strict=True))
+                plots.progress(X, Y, run.moments, folder / "progress.png")
+        seconds = {part: run.seconds.get(part, 0.0) for part in PARTS}
+        write_settings(settings, {**record, "seconds": seconds}, folder / "settings.json")
 
 
 def main():
@@ -282,8 +277,7 @@ def main():
     # test.py, started anywhere, knows these files again
     absolute = {name: tuple(map(os.path.abspath, given.get(name, ()))) for name in ("image", "mask")}
     settings = Settings(**given | absolute)
-    for folder in ("", "train", "val"):
-        check_folder(Path(settings.output, folder), "--output")
+    check_folder(settings.output, "--output")
     labelled = read_labelled(settings)
     with Screen("step", settings.steps) as screen:
         from common.backend import describe_machine

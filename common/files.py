@@ -6,13 +6,18 @@ Images: common/images.py.
 import contextlib
 import csv
 import io
+import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from common.errors import UserError
+
+
+FINISHED, RECORD = ".finished", ".files.json"  # of in_place_of: a folder whose files are complete, and their names
 
 
 @contextlib.contextmanager
@@ -64,33 +69,64 @@ def numbered(folder, name):
 def clear_numbered(folder, name):
     """Remove the files NAME_number.png from a folder: those of a larger set would be taken for part of the next."""
     for path in numbered(folder, name).values():
-        remove(path)
-
-
-def remove(path):
-    """Remove a file, if there is one. Raises `UserError` if it cannot be."""
-    with writing(path):
-        Path(path).unlink(missing_ok=True)
+        with writing(path):
+            path.unlink()
 
 
 @contextlib.contextmanager
-def in_place_of(folder, names):
-    """A new folder to write `names` into, files or folders, which then come in place of those in `folder`.
+def in_place_of(folder):
+    """A new folder to write files into, which then come in place of those that this left in `folder` the last time.
 
-    If the work fails, those that are there stay as they are; what else is in `folder` stays anyway. Raises `UserError`
-    if they cannot be put there.
+    Whole or not at all: nothing changes before the last file is written, and if the work fails. From the moment that
+    the new folder gets its last name its files are put in place, if need be by whoever calls `settle` next. What else
+    is in `folder` stays. Raises `UserError` if a file cannot be written.
     """
     folder = Path(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        new, old = (tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") for _ in range(2))
-    with new, old:
-        yield Path(new.name)
+        settle(folder)
+        new = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    try:
+        yield new
         with writing(folder):
-            for name in names:
-                for source, target in ((folder / name, Path(old.name, name)), (Path(new.name, name), folder / name)):
-                    if source.exists():
-                        os.replace(source, target)
+            files = [path.relative_to(new).as_posix() for path in sorted(new.rglob("*")) if path.is_file()]
+            gone = {*recorded(folder)["files"]} - {*files}
+            (new / RECORD).write_text(json.dumps({"files": files, "gone": sorted(gone)}))
+            new.rename(folder / FINISHED)
+    except UserError as error:  # where the file would have come to lie says more
+        raise UserError(str(error).replace(str(new), str(folder))) from None
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    with writing(folder):
+        settle(folder)
+
+
+def recorded(folder):
+    """What `in_place_of` left in a folder the last time, {"files": [...], "gone": [...]}; nothing if it never did."""
+    try:
+        record = json.loads(Path(folder, RECORD).read_text())
+        names = [*record["files"], *record["gone"]]
+        if all(isinstance(name, str) and ".." not in Path(name).parts and not Path(name).is_absolute()
+               for name in names):
+            return record
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # there is none, or it is somebody else's
+    return {"files": [], "gone": []}
+
+
+def settle(folder):
+    """Put in place what `in_place_of` has finished in a folder but was kept from putting there. Raises OSError."""
+    folder, finished = Path(folder), Path(folder, FINISHED)
+    record = recorded(finished)
+    for name in record["gone"]:
+        (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is not empty, or is `folder` itself
+            (folder / name).parent.rmdir()
+    for name in [*record["files"], RECORD]:  # the record comes last: as long as it lies there this starts anew
+        if (finished / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(finished / name, folder / name)
+    shutil.rmtree(finished, ignore_errors=True)
 
 
 def write_table(rows, path):

@@ -21,6 +21,82 @@ def test_numbered_files_come_in_numeric_order_and_are_cleared_alone(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"Y_1.png", "X_mine.png", "X_3.jpg", "AX_1.png"}
 
 
+def left(folder):
+    """The files in a folder, with what is in them, but for the record of in_place_of."""
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*")
+            if path.is_file() and path.name != files.RECORD}
+
+
+def put(folder, **names):
+    """Put files, with dots for slashes, in place of the last."""
+    with files.in_place_of(folder) as new:
+        for name, text in names.items():
+            files.write_bytes(new / name.replace("__", "/"), text.encode())
+
+
+def test_files_come_in_place_of_those_of_the_last_time_and_others_stay(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    put(folder, a="1", train__x="1", train__y="1", val__x="1")
+    (folder / "mine").write_text("precious")
+    (folder / "train" / "mine").write_text("precious")
+    put(folder, a="2", train__x="2", b="2")
+    assert left(folder) == {"a": "2", "b": "2", "train/x": "2", "mine": "precious", "train/mine": "precious"}
+    assert sorted(path.name for path in folder.iterdir()) == [files.RECORD, "a", "b", "mine", "train"]
+
+
+def test_work_that_fails_changes_nothing_and_names_the_file_where_it_would_have_come(tmp_path):
+    put(tmp_path, a="1", b="1")
+    before = left(tmp_path)
+    for error in (ZeroDivisionError, KeyboardInterrupt):
+        with pytest.raises(error), files.in_place_of(tmp_path) as new:
+            (new / "a").write_text("2")
+            raise error
+        assert left(tmp_path) == before
+    with pytest.raises(UserError, match=rf"^{tmp_path}/a/b could not be written"), files.in_place_of(tmp_path) as new:
+        (new / "a").write_text("2")
+        files.write_bytes(new / "a" / "b", b"2")
+    assert left(tmp_path) == before
+    assert len([*tmp_path.iterdir()]) == 3
+
+
+@pytest.mark.parametrize("moment", range(6))
+def test_what_is_finished_is_put_in_place_by_the_next_if_it_was_interrupted_there(tmp_path, monkeypatch, moment):
+    put(tmp_path, a="1", train__x="1", c="1")
+    calls = []
+
+    def interrupted(before):
+        def call(*arguments, **named):
+            calls.append(before)
+            if len(calls) == moment + 1:
+                raise KeyboardInterrupt
+            return before(*arguments, **named)
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", interrupted(files.os.replace))
+        patch.setattr("pathlib.Path.unlink", interrupted(files.Path.unlink))
+        try:
+            put(tmp_path, a="2", train__x="2", train__y="2")
+        except KeyboardInterrupt:
+            assert moment < 5
+    files.settle(tmp_path)
+    assert left(tmp_path) == {"a": "2", "train/x": "2", "train/y": "2"}
+    files.settle(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [files.RECORD, "a", "train"]
+
+
+@pytest.mark.parametrize("record", [
+    "{", "[]", '{"files": ["../mine"], "gone": ["/mine"]}', '{"files": [1], "gone": []}'])
+def test_a_record_of_somebody_else_moves_and_removes_nothing(tmp_path, record):
+    folder = tmp_path / "folder"
+    (folder / files.FINISHED).mkdir(parents=True)
+    (tmp_path / "mine").write_text("precious")
+    for place in (folder, folder / files.FINISHED):
+        (place / files.RECORD).write_text(record)
+    put(folder, a="1")
+    assert left(tmp_path) == {"mine": "precious", "folder/a": "1"}
+
+
 def test_a_table_has_every_column_and_is_read_back_as_text(tmp_path):
     path = tmp_path / "folder" / "table.csv"
     files.write_table([{"name": "one, two", "score": 0.25}], path)

@@ -213,7 +213,7 @@ def segmented(tmp_path_factory):
 def test_one_labelled_image_is_learned_and_what_cannot_be_known_is_said(segmented):
     folder, trained, _ = segmented
     assert {path.name for path in (folder / "output").iterdir()} == {
-        "model.keras", "settings.json", "history.csv", "fit.png"}
+        "model.keras", "settings.json", "history.csv", "fit.png", ".files.json"}
     assert read_settings(folder / "output" / "settings.json").image == (str(folder / "cells" / "a cell 1.png"),)
     assert float(re.search(r"fit of a cell 1\.png: IoU (0\.\d+)", trained.stdout)[1]) > 0.9
     assert "cannot be known" in trained.stdout
@@ -230,7 +230,7 @@ def test_the_rest_is_segmented_and_another_exposure_too(segmented):
     assert list(rows) == [f"a cell {number}.{'jpg' if number == 4 else 'png'}" for number in range(1, 6)]
     assert [row["trained_on"] for row in rows.values()] == ["yes", "no", "no", "no", "no"]
     assert {path.name for path in (folder / "vis").iterdir()} == {
-        "masks", "overlays", "metrics.csv", "contact_sheet.png"}
+        "masks", "overlays", "metrics.csv", "contact_sheet.png", ".files.json"}
     for name, row in rows.items():
         assert 0 < float(row["foreground_share"]) < 1
         assert 0 < float(row["uncertainty"]) < 0.5
@@ -290,4 +290,4 @@ def test_a_network_of_own_images_needs_a_folder_and_a_new_training_replaces_the_
         done = run(folder, "train.py", *output, "--width", "0.05", "--steps", "2", *flags)
         assert done.returncode == 0, done.stderr
     left = {path.name for path in (folder / "again").rglob("*") if path.is_file()}
-    assert left == {"model.keras", "settings.json", "history.csv", "fit.png"}
+    assert left == {"model.keras", "settings.json", "history.csv", "fit.png", ".files.json"}

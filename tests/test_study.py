@@ -12,7 +12,7 @@ import study.__main__
 import train
 from common.errors import UserError
 from common.files import read_table, write_table
-from common.settings import Settings, training_flags
+from common.settings import Settings, training_flags, training_names
 from study import history, other_images, processes
 from study.__main__ import Options, planned, run_question
 from study.question import Question
@@ -234,8 +234,7 @@ def test_without_a_word_the_questions_are_listed(monkeypatch, capsys):
 def test_impossible_options_are_refused(values):
     with pytest.raises(UserError, match=f"--{next(iter(values))} "):
         Options(**values)
-    assert not {field.name for field in dataclasses.fields(Options)} & {
-        field.name for field in dataclasses.fields(Settings)}
+    assert not {field.name for field in dataclasses.fields(Options)} & {*training_names()}
 
 
 def test_a_ray_cluster_gives_the_same_numbers(first, tmp_path):
