@@ -21,12 +21,14 @@ def fields_of(*wanted):
             if field.metadata["group"] in wanted or field.name in wanted]
 
 
-def parse(description, fields, *, words=None, from_training=False):
+def parse(description, fields, *, words=None, from_training=False, line=None):
     """The command line as a dict: the value of each setting whose flag was given, or that --recipe stands for.
 
     fields: dataclass fields made by `settings.setting`; with the settings of a training there is --recipe too.
 
     words: (name, help) of what may stand there without a flag; the dict holds them as a tuple.
+
+    line: a list of words in place of those that were typed.
 
     from_training: the script reads what is not given from output/settings.json; --help then says so.
     """
@@ -53,6 +55,6 @@ def parse(description, fields, *, words=None, from_training=False):
         parser.add_argument(as_flag(field.name), help=f"{metadata['help']} (default: {default})", **how)
     if words:
         parser.add_argument(words[0], nargs="*", default=[], help=words[1])
-    given = vars(parser.parse_intermixed_args())
+    given = vars(parser.parse_intermixed_args(line))
     given = {**RECIPES[given.pop("recipe", default_recipe(given.get("image")))], **given}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -34,6 +34,7 @@ class Options:
         "local", "study", "of the head of the Ray cluster; 'local' starts one here", metavar="HOST:PORT")
 
     folder: tuple[str, ...] = setting((), "study", "sets of real images, for 'real'", metavar="SET")
+    flags: str | None = setting(None, "study", "flags of train.py for 'real', in quotes", metavar="FLAGS")
 
     def __post_init__(self):
         check_values(self)
@@ -107,7 +108,7 @@ def main():
         return
     check_folder(folder, "--output")
     if wanted.folder:
-        real.run(wanted.folder, folder / "real.csv")
+        real.run(wanted.folder, folder / "real.csv", wanted.only, wanted.flags or "")
         print("\n".join(real.table(read_table(folder / "real.csv"))))
         return
     names = dict.fromkeys(name for word in words for name in (QUESTIONS if word == "all" else [word]))

@@ -5,6 +5,7 @@ learns from the first image and segments the others, then from the second, and f
 """
 
 import dataclasses
+import shlex
 import time
 from pathlib import Path
 
@@ -13,14 +14,16 @@ import numpy as np
 
 import train
 from common import baselines, metrics
+from common.command_line import fields_of, parse
 from common.errors import UserError
 from common.files import numbered, read_table, write_table
 from common.forest import Forest
 from common.images import in_channels, read_image
-from common.settings import RECIPES, Settings
+from common.settings import Settings
 from data import Labelled, read_labelled
 
 LABELLED = 3  # images of a set that are the labelled one in turn
+KNOWN_BY = ("set", "labelled", "labels", "method", "flags")  # the columns that tell a row
 STROKES, STROKE = 0.01, 5  # share of the pixels that strokes label, and how wide strokes are, pixels
 
 
@@ -72,8 +75,8 @@ def otsu(labelled, settings):
 METHODS = {"network": network, "forest": forest, "blur + Otsu": otsu}
 
 
-def measured(method, labels, name, folder, number, settings):
-    """A row: a method learns from image `number` of a folder, by its whole mask or by strokes; scores on the others."""
+def measured(method, labels, folder, number, settings):
+    """How well a method segments the others that learned from image `number` of a folder, by its mask or by strokes."""
     images, masks = numbered(folder, "X"), numbered(folder, "Y")
     own = dataclasses.replace(settings, image=(str(images[number]),), mask=(str(masks[number]),))
     (labelled,) = read_labelled(own)
@@ -89,21 +92,23 @@ def measured(method, labels, name, folder, number, settings):
     each = [metrics.iou(truth[other][np.newaxis], found[other][np.newaxis])[0] for other in others]
     both, either = (sum(of(truth[other], found[other]).sum() for other in others) for of in (
         np.logical_and, np.logical_or))
-    return {"set": name, "labelled": number, "labels": labels, "method": method, "n": len(each),
-            "iou_mean": np.mean(each), "iou_pooled": both / either,
+    return {"n": len(each), "iou_mean": np.mean(each), "iou_pooled": both / either,
             **{f"iou_{other}": of for other, of in zip(others, each, strict=True)},
             **{f"uncertainty_{other}": metrics.uncertainty(of) for other, of in others.items()},
             "train_seconds": round(learned - started, 1),
             "image_seconds": round((predicted - learned) / len(each), 2)}
 
 
-def run(folders, path, report=print, settings=Settings(image=("",), mask=("",), **RECIPES["own"])):
+def run(folders, path, only="all", flags="", report=print):
     """Measure every method on the sets in `folders`; each row is written into the CSV at `path` as it is done.
 
-    Rows that are there already are not measured again. Raises `UserError` for a folder that is no set.
+    Rows that are there already are not measured again. only: a part of what a row is called, 'SET, image 1, strokes,
+    network'. flags: of train.py, for the network. Raises `UserError` for a folder that is no set.
     """
+    settings = Settings(**parse("", fields_of("training", "own"), line=[
+        "--image", "", "--mask", "", *shlex.split(flags)]))
     rows = read_table(path) if Path(path).exists() else []
-    known = {(row["set"], row["labelled"], row["labels"], row["method"]) for row in rows}
+    known = {tuple(row[name] for name in KNOWN_BY) for row in rows}
     pairs = {folder: sorted(numbered(folder, "X").keys() & numbered(folder, "Y").keys()) for folder in folders}
     for folder, numbers in pairs.items():
         if len(numbers) < 2:
@@ -112,21 +117,27 @@ def run(folders, path, report=print, settings=Settings(image=("",), mask=("",), 
     for folder, number, labels, method in ((folder, number, labels, method) for folder, numbers in pairs.items()
                                            for number in numbers[:LABELLED] for labels in ("mask", "strokes")
                                            for method in METHODS):
-        name = Path(folder).resolve().name
-        if (name, str(number), labels, method) not in known:
-            row = measured(method, labels, name, folder, number, settings)
-            rows.append(row)
-            write_table(rows, path)
-            report(f"{name}, image {number}, {labels}, {method}: IoU {row['iou_mean']:.3f}")
+        identity = (Path(folder).resolve().name, str(number), labels, method, flags if method == "network" else "")
+        called = f"{identity[0]}, image {number}, {labels}, {method}"
+        if identity in known or (only != "all" and only not in called):
+            continue
+        row = dict(zip(KNOWN_BY, identity, strict=True)) | measured(method, labels, folder, number, settings)
+        rows.append(row)
+        write_table(rows, path)
+        report(f"{called}: IoU {row['iou_mean']:.3f}")
 
 
 def table(rows):
     """Markdown: the mean IoU of each method on each set, over the images that are the labelled one in turn."""
-    lines = ["| set | labels | " + " | ".join(METHODS) + " |", f"|{'---|' * (2 + len(METHODS))}"]
+    methods = list(dict.fromkeys((row["method"], row["flags"]) for row in rows))
+    lines = ["| set | labels | " + " | ".join(" ".join(of).strip() for of in methods) + " |",
+             f"|{'---|' * (2 + len(methods))}"]
     for name, labels in dict.fromkeys((row["set"], row["labels"]) for row in rows):
-        of = {method: [float(row["iou_mean"]) for row in rows if (row["set"], row["labels"], row["method"]) == (
-            name, labels, method)] for method in METHODS}
-        lines.append(f"| {name} | {labels} | " + " | ".join(
-            f"{np.mean(values):.3f} ({', '.join(f'{value:.2f}' for value in values)})" if values else "-"
-            for values in of.values()) + " |")
+        cells = []
+        for of in methods:
+            values = [float(row["iou_mean"]) for row in rows
+                      if (row["set"], row["labels"], row["method"], row["flags"]) == (name, labels, *of)]
+            each = ", ".join(f"{value:.2f}" for value in values)
+            cells.append(f"{np.mean(values):.3f} ({each})" if values else "-")
+        lines.append(f"| {name} | {labels} | {' | '.join(cells)} |")
     return lines

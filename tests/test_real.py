@@ -1,18 +1,16 @@
 """Real images: the strokes that are simulated, the random forest, and the table that goes on where it stopped."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from common.errors import UserError
 from common.files import read_table
 from common.forest import Forest
-from common.settings import RECIPES, Settings
+from common.settings import Settings
 from data import Labelled, create_data
 from study import real
 
-NARROW = Settings(image=("",), mask=("",), **{**RECIPES["own"], "width": 1 / 16, "steps": 2})
+FLAGS = "--width 0.0625 --steps 2"
 
 
 def sample(**settings):
@@ -36,7 +34,7 @@ def test_strokes_label_about_one_in_a_hundred_pixels_rightly():
 def test_blur_and_otsu_takes_the_side_that_fits_the_labelled_image():
     of, other = sample(), create_data(2)[0][1]
     dark = Labelled(255 - of.image, of.mask)
-    assert np.array_equal(real.otsu(of, NARROW)(other), real.otsu(dark, NARROW)(255 - other))
+    assert np.array_equal(real.otsu(of, Settings())(other), real.otsu(dark, Settings())(255 - other))
 
 
 def test_a_forest_learns_from_labelled_pixels_alone():
@@ -67,7 +65,7 @@ def test_every_method_is_measured_on_the_images_that_it_did_not_learn_from(tmp_p
     monkeypatch.setattr(real, "METHODS", {"network": real.network, "nothing": fake})
     monkeypatch.setattr(real, "LABELLED", 2)
     said = []
-    real.run([tmp_path / "circles"], tmp_path / "real.csv", said.append, NARROW)
+    real.run([tmp_path / "circles"], tmp_path / "real.csv", flags=FLAGS, report=said.append)
     rows = read_table(tmp_path / "real.csv")
     assert len(rows) == len(said) == 8
     assert seen == [(f"X_{number}.png", few) for number in (1, 2) for few in (False, True)]
@@ -76,10 +74,14 @@ def test_every_method_is_measured_on_the_images_that_it_did_not_learn_from(tmp_p
         assert row[f"iou_{row['labelled']}"] == ""  # the labelled image is not scored
         assert float(row["iou_mean"]) == pytest.approx(
             np.mean([float(row[f"iou_{other}"]) for other in "123" if other != row["labelled"]]))
-    real.run([tmp_path / "circles"], tmp_path / "real.csv", said.append, dataclasses.replace(NARROW, steps=1))
+    real.run([tmp_path / "circles"], tmp_path / "real.csv", flags=FLAGS, report=said.append)
     assert len(said) == 8  # all were there
+    real.run([tmp_path / "circles"], tmp_path / "real.csv", "2, strokes", "--width 0.05 --steps 1", said.append)
+    assert len(said) == 9
+    assert said[8].startswith("circles, image 2, strokes, network: IoU 0.")
     lines = real.table(rows)
     assert len(lines) == 4
+    assert lines[0] == f"| set | labels | network {FLAGS} | nothing |"
     assert "| circles | mask | 0." in lines[2]
     with pytest.raises(UserError, match=r"--folder .*empty does not hold two images"):
         real.run([tmp_path / "empty"], tmp_path / "real.csv")
