@@ -171,7 +171,7 @@ def read_labelled(settings):
         check_same_size(image, image_path, known, mask_path)
         labelled.append(Labelled(image, np.where(known, foreground, -1).astype("int8")))
     channels = max((image.shape[2] for image, _ in labelled), default=1)
-    labelled = [Labelled(in_channels(image, channels), mask) for image, mask in labelled]
+    labelled = [Labelled(np.ascontiguousarray(in_channels(image, channels)), mask) for image, mask in labelled]
     if not settings.match or len(labelled) < 2:
         return labelled
     exposures = [exposure(image) for image, _ in labelled]
@@ -181,10 +181,26 @@ def read_labelled(settings):
 
 def excerpt(image, mask, side=2048):
     """What is shown and scored of a `Labelled` image: of a large one a square around the middle of its foreground."""
-    middle = [np.median(at) for at in np.nonzero(mask[..., 0] > 0)]
+    foreground = np.argwhere(mask[..., 0] > 0)
+    middle = foreground[np.abs(foreground - np.median(foreground, axis=0)).sum(axis=1).argmin()]
     rows, columns = (slice(start := int(np.clip(at - side / 2, 0, max(0, whole - side))), start + side)
                      for at, whole in zip(middle, mask.shape[:2], strict=True))
     return Labelled(image[rows, columns], mask[rows, columns])
+
+
+class Pixels:
+    """Some pixels of an image, to draw from; of many there is no list, which would take more memory than the image."""
+
+    def __init__(self, among):
+        self.among = among  # bool (height, width, 1)
+        self.few = np.flatnonzero(among) if among.mean() < 0.01 else None
+
+    def draw(self, generator):
+        """Row and column of one of them at random."""
+        while True:
+            index = generator.choice(self.few) if self.few is not None else generator.integers(self.among.size)
+            if self.among.flat[index]:
+                return np.unravel_index(index, self.among.shape[:2])
 
 
 def crops(labelled, settings):
@@ -194,13 +210,13 @@ def crops(labelled, settings):
     Each is turned by quarters and flipped, and its scale, contrast and brightness change as the settings say.
     """
     generator = random_stream(settings.seed, "augmentation")
-    pixels = [(np.flatnonzero(mask > 0), np.flatnonzero(mask >= 0)) for _, mask in labelled]
+    pixels = [[Pixels(mask >= least) for least in (1, 0)] for _, mask in labelled]
     exposures = [exposure(image).T for image, _ in labelled]
     while True:
         for around in (0, 1):
             number = generator.integers(len(labelled))
             image, mask = labelled[number]
-            place = np.unravel_index(generator.choice(pixels[number][around]), mask.shape[:2])
+            place = pixels[number][around].draw(generator)
             x, y = crop(generator, image, mask, place, settings)
             contrast = np.exp(generator.uniform(-1, 1) * np.log(settings.contrast))
             moved = settings.brightness * generator.normal() + settings.tint * generator.normal(size=image.shape[2])

@@ -16,7 +16,7 @@ from common import baselines, metrics, pictures
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, in_place_of, settle, write_table, writing
-from common.images import check_same_size, images_in, in_channels, mask_names, read_image, read_mask, write_png
+from common.images import check_same_size, images_in, is_mask_of, read_image, read_mask, write_png
 from common.screen import Screen
 from common.settings import Settings, read_settings
 from data import create_data
@@ -68,90 +68,114 @@ def score_lines(scores, names=None):
 
 
 def segment_folder(settings, network, images, masks, screen):
-    """Segment one's own images, one at a time, into `settings.vis`, in place of those of another folder.
+    """Segment one's own images, one at a time, into `settings.vis`, in place of what another test left.
 
     These are masks/, overlays/, contact_sheet.png and metrics.csv; they change when all are there.
     images, masks: as of `own_images`; screen: a `Screen` to show how far it is. Returns the rows of metrics.csv, as
-    dicts. Raises `UserError` if a file cannot be written.
+    dicts. Raises `UserError` if a file cannot be written, or the network says nothing.
     """
     import model
 
     known = {os.path.realpath(path) for path in settings.image}
-    rows, tiles = [], []
+    rows, tiles, shown = [], [], set(pictures.picked(len(images)))
     with in_place_of(settings.vis) as folder:
-        for number, (name, path) in enumerate(images.items(), start=1):
+        for number, path in enumerate(images):
             image = read_image(path)
             probabilities = model.predict_image(
                 network, image, settings.average, match=settings.match and bool(settings.image))
+            if not np.isfinite(probabilities).all():
+                raise UserError(f"the network in {settings.output} returns not-a-number: its training diverged; train "
+                                "again with a lower --learning-rate")
             prediction = metrics.predicted(probabilities)
+            scores = own_scores(image, prediction, *read_mask(masks[path], alone=True)) if path in masks else {}
             rows.append({"image": path.name, "trained_on": "yes" if os.path.realpath(path) in known else "no",
                          "foreground_share": f"{prediction.mean():.6f}",
-                         "uncertainty": f"{metrics.uncertainty(probabilities):.6f}"})
-            if name in masks:
-                rows[-1] |= own_scores(image, prediction, *read_mask(masks[name], alone=True))
-            write_png(folder / "masks" / f"{name}.png", prediction * 255)
+                         "uncertainty": f"{metrics.uncertainty(probabilities):.6f}", **scores})
             picture, outline = pictures.shown(image), (prediction, pictures.FALSE_ALARM)
-            write_png(folder / "overlays" / f"{name}.png", pictures.outlined(picture, outline))
-            tile = pictures.outlined(pictures.fitted(picture, *[pictures.MIDDLE_TILE] * 2), outline)
-            score = f"IoU {float(rows[-1]['network_iou']):.3f}" if name in masks else f"{prediction.mean():.1%}"
-            tiles.append((tile, f"{path.name}: {score}"))
-            screen.show(number, path.name)
+            write_png(folder / "masks" / f"{path.stem}.png", prediction * np.uint8(255))
+            write_png(folder / "overlays" / f"{path.stem}.png", pictures.outlined(picture, outline))
+            if number in shown:
+                tile = pictures.outlined(pictures.fitted(picture, *[pictures.MIDDLE_TILE] * 2), outline)
+                score = f"IoU {float(scores['network_iou']):.3f}" if scores else f"{prediction.mean():.1%}"
+                tiles.append((tile, f"{path.name}: {score}"))
+            screen.show(number + 1, path.name)
         write_table(rows, folder / "metrics.csv")
-        pictures.sheet(tiles, f"{len(rows)} images; the outline is the network's, the number "
+        pictures.sheet(tiles, f"{len(tiles)} of {len(rows)} images; the outline is the network's, the number "
                        f"{'the IoU with the mask' if masks else 'the share of the foreground'}",
                        folder / "contact_sheet.png", largest=pictures.MIDDLE_TILE)
     return rows
 
 
 def own_images(settings):
-    """The images of `settings.folder` and their masks in `settings.masks`, both {name without its suffix: path}.
+    """The images of `settings.folder`, a list of paths; {image: mask} of those with one in `settings.masks`; the rest.
 
-    Masks that lie among the images are left out: those that the network was trained on, and what is called as a mask
-    of another. Raises `UserError` for a folder that holds none, a file that cannot be used, or masks that do not fit.
+    Masks that lie among the images are that rest: those that the network was trained on, and what is called as a mask
+    of another. Raises `UserError` for a folder that holds none, a file that cannot be used or would be overwritten, or
+    masks that do not fit.
     """
-    images = images_in(settings.folder, "--folder")
-    beside = {mask for name in images for mask in mask_names(name)}
-    known = {os.path.realpath(path) for path in settings.mask}
-    images = {name: path for name, path in images.items() if name not in beside and os.path.realpath(path) not in known}
+    trained = {os.path.realpath(path) for path in settings.mask}
+    twins = {Path(mask).suffix for image, mask in zip(settings.image, settings.mask, strict=True)
+             if Path(image).stem == Path(mask).stem}
+    files = [path for path in images_in(settings.folder, "--folder") if os.path.realpath(path) not in trained]
+    images = [path for path in files if not any(is_mask_of(path, other, twins) for other in files if other != path)]
     if not images:
         raise UserError(f"--folder {settings.folder} holds masks alone; name the folder of the images")
-    there, masks = images_in(settings.masks, "--masks") if settings.masks else {}, {}
-    for name, path in images.items():  # takes little beside segmenting them, and a mistake then costs little
-        image = read_image(path)
-        for called in (name, *mask_names(name)):
-            if called in there and not os.path.samefile(there[called], path):
-                masks[name] = there[called]
-                check_same_size(image, path, read_mask(there[called], alone=True)[0], there[called])
+    there, masks = images_in(settings.masks, "--masks") if settings.masks else [], {}
+    for image in images:
+        mask = next((path for path in there if is_mask_of(path, image, twins)), None)
+        if mask:
+            masks[image] = mask
     if settings.masks and not masks:
         raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of --folder "
-                        f"{settings.folder}, such as {next(iter(images))}.png; rename the masks")
-    return images, masks
+                        f"{settings.folder}, such as {images[0].stem}.png; rename the masks")
+    check_own_images(settings, images, masks)
+    return images, masks, [path for path in files if path not in images]
+
+
+def check_own_images(settings, images, masks):
+    """Raise `UserError` for an image or a mask that cannot be used, or that the results would replace."""
+    stems = {}
+    inputs = {os.path.realpath(path) for path in (*images, *masks.values(), *settings.image, *settings.mask)}
+    for path in images:
+        if (other := stems.setdefault(path.stem, path)) != path:
+            raise UserError(f"--folder {settings.folder} holds {other.name} and {path.name}, which would leave one "
+                            "mask; rename one of them")
+        for results in ("masks", "overlays"):
+            if os.path.realpath(result := Path(settings.vis, results, f"{path.stem}.png")) in inputs:
+                raise UserError(f"{result} would be replaced, and is one of your own; name another folder with --vis")
+        image = read_image(path)  # takes little beside segmenting it, and a mistake then costs little
+        if path in masks:
+            check_same_size(image, path, read_mask(masks[path], alone=True)[0], masks[path])
+    if os.path.realpath(settings.vis) == os.path.realpath(settings.folder):
+        raise UserError(f"--vis {settings.vis} is the folder of your images; name another")
 
 
 def own_scores(image, prediction, mask, labelled):
     """What metrics.csv holds of an image with a mask: IoU and Dice over its labelled pixels, and of blur + Otsu.
 
     Of the two sides of Otsu's threshold the better counts, for the foreground may be the darker.
-    image: grey values (height, width, channels); the others bool (height, width, 1).
+    image: grey values (height, width, channels); the others bool (height, width, 1). Nothing if no pixel is labelled.
     """
-    brighter = baselines.blur_otsu(in_channels(image, 1)[np.newaxis])[0]
+    if not labelled.any():
+        return {}
+    sides = baselines.blur_otsu_sides(image)
     return {f"{method}_{name}": f"{max(score((mask & labelled)[None], (of & labelled)[None])[0] for of in ways):.6f}"
-            for method, ways in (("network", [prediction]), ("blur_otsu", [brighter, ~brighter]))
+            for method, ways in (("network", [prediction]), ("blur_otsu", sides))
             for name, score in (("iou", metrics.iou), ("dice", metrics.dice))}
 
 
-def folder_lines(settings, rows):
-    """What is said of the images of a folder, as lines of text."""
-    lines = [f"{len(rows)} images of {settings.folder}"]
+def folder_lines(settings, rows, rest):
+    """What is said of the images of a folder, as lines of text; rest: the files that were left out."""
+    lines = [f"{len(rows)} images of {settings.folder}" + (
+        f"; left out as masks: {', '.join(path.name for path in rest[:3])}{', ...' * (len(rest) > 3)}" if rest else "")]
     scored = [row for row in rows if "network_iou" in row]
     if scored:
         lines += score_lines({words: {name: np.array([float(row[f"{method}_{name}"]) for row in scored])
                                       for name in ("iou", "dice")}
                               for method, words in (("network", "network"), ("blur_otsu", "blur + Otsu"))},
                              [row["image"] for row in scored])
-    others = [row for row in rows if row["trained_on"] == "no"]
-    unsure = sorted(others, key=lambda row: -float(row["uncertainty"]))[: LEAST_SURE if len(others) > LEAST_SURE else 0]
-    if unsure:
+    others = sorted((row for row in rows if row["trained_on"] == "no"), key=lambda row: -float(row["uncertainty"]))
+    if unsure := others[: min(LEAST_SURE, len(others) // 2)]:
         lines.append(f"least sure of {', '.join(row['image'] for row in unsure)}: label one of these next")
     return [*lines, f"look at {Path(settings.vis) / 'contact_sheet.png'}, masks/ and overlays/ beside it"]
 
@@ -168,10 +192,11 @@ def main():
     if settings.folder is None and (settings.image or settings.masks):
         raise UserError("--masks means nothing without --folder; name the folder of the images" if settings.masks else
                         f"{output} holds a network of your own images; name a folder of them with --folder")
-    if trained.network == "dense" and settings.size != trained.size:
-        raise UserError("--size cannot be changed: the dense network takes only the size that it was trained on")
+    if trained.network == "dense" and (settings.folder or settings.size != trained.size):
+        raise UserError(f"--{'folder' if settings.folder else 'size'} cannot be given: the dense network takes only "
+                        "the size that it was trained on")
     check_folder(settings.vis, "--vis")
-    images, masks = own_images(settings) if settings.folder else (None, None)
+    images, masks, rest = own_images(settings) if settings.folder else ([], {}, [])
 
     import model
 
@@ -179,7 +204,7 @@ def main():
     if images:
         with Screen("image", len(images)) as screen:
             rows = segment_folder(settings, network, images, masks, screen)
-        print("\n".join(folder_lines(settings, rows)))
+        print("\n".join(folder_lines(settings, rows, rest)))
         return
     X, Y = create_data(settings.images, settings, "test")
     probabilities = model.predict(network, X, settings.average)

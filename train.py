@@ -78,6 +78,7 @@ class OwnRun(NamedTuple):
     labelled: list  # `data.Labelled`: the images, of large ones an excerpt
     predictions: list  # of each of them, bool (height, width, 1)
     iou: np.ndarray  # of each, over its labelled pixels, float64 (n,)
+    complaints: list  # sentences on predictions that say nothing
     history: list  # rows of history.csv, as dicts
     seconds: Stopwatch  # what took how long
 
@@ -107,10 +108,13 @@ def train_own(settings, labelled, report=lambda step, row: None):
 
     with watch("evaluation"):
         labelled = [excerpt(*of) for of in labelled]
-        predictions = [metrics.predicted(model.predict_image(network, image)) for image, _ in labelled]
+        probabilities = [model.predict_image(network, image) for image, _ in labelled]
+        predictions = [metrics.predicted(of) for of in probabilities]
+        complaints = [metrics.complaint(mask[np.newaxis] > 0, of[np.newaxis])
+                      for (_, mask), of in zip(labelled, probabilities, strict=True)]
         iou = np.concatenate([metrics.iou(mask[np.newaxis] > 0, (prediction & (mask >= 0))[np.newaxis])
                               for (_, mask), prediction in zip(labelled, predictions, strict=True)])
-    return OwnRun(network, labelled, predictions, iou, history, watch)
+    return OwnRun(network, labelled, predictions, iou, [*filter(None, complaints)], history, watch)
 
 
 def fit(network, samples, steps, watch):
@@ -192,7 +196,7 @@ def make_loss(settings):
 
     def cross_entropy(masks, labelled, probabilities):
         of_pixels = keras.losses.binary_crossentropy(masks, probabilities, label_smoothing=settings.label_smoothing)
-        return ops.sum(of_pixels * labelled[..., 0]) / ops.sum(labelled)
+        return ops.sum(of_pixels * labelled[..., 0]) / ops.maximum(ops.sum(labelled), 1)
 
     def dice(masks, labelled, probabilities):
         overlap = ops.sum(masks * probabilities, axis=(1, 2, 3))

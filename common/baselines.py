@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from common.images import in_8_bits, in_channels
+
 SIGMA = 3  # pixels: wide enough to average the noise out, narrow beside the smallest radius, 15
 
 
@@ -17,6 +19,15 @@ def blur_otsu(X):
         _, foreground = cv2.threshold(blurred, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
         predictions.append(foreground > 0)
     return np.stack(predictions)[..., np.newaxis]
+
+
+def blur_otsu_sides(image):
+    """Both sides of blur + Otsu's threshold, the brighter first, bool (height, width, 1), of one image of any kind.
+
+    image: grey values (height, width, channels), of 16 bits as float32.
+    """
+    brighter = blur_otsu(in_8_bits(in_channels(image, 1))[np.newaxis])[0]
+    return brighter, ~brighter
 
 
 def back_projection(X, image, mask):

@@ -82,6 +82,8 @@ def check_own(settings):
         if changed and settings.image and (field.metadata["group"] == "data" or field.name in OF_CIRCLES):
             raise UserError(f"{as_flag(field.name, getattr(settings, field.name))} is of circles in noise and means "
                             "nothing beside --image; leave one of them out")
+    if settings.image and settings.padding == "mean":
+        raise UserError("--padding mean sees a whole image at once, and --image means crops and tiles; choose another")
     if settings.image and settings.network == "dense":
         raise UserError("--network dense takes images of one size only, and --image means crops and whole images; "
                         "choose another")
@@ -112,6 +114,8 @@ def check_training(settings):
             raise UserError(f"{as_flag(name, getattr(settings, name))} means nothing to --network {settings.network}; "
                             "leave one of them out")
     # each pooling halves an image, and a single pixel has nothing to reflect
-    if settings.padding == "reflect" and unet and high == 6 and min(settings.size) <= SMALLEST_SIDE:
-        raise UserError(f"--padding reflect needs images of more than {SMALLEST_SIDE} pixels a side; "
-                        f"{as_flag('size', settings.size)} is too small")
+    smallest, given = (settings.crop, as_flag("crop", settings.crop)) if settings.image else (
+        min(settings.size), as_flag("size", settings.size))
+    if settings.padding == "reflect" and unet and high == 6 and smallest <= SMALLEST_SIDE:
+        raise UserError(f"--padding reflect needs images of more than {SMALLEST_SIDE} pixels a side; {given} is too "
+                        "small")

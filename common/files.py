@@ -91,6 +91,7 @@ def in_place_of(folder):
         with writing(folder):
             files = [path.relative_to(new).as_posix() for path in sorted(new.rglob("*")) if path.is_file()]
             gone = {*recorded(folder)["files"]} - {*files}
+            settle(folder)  # what another has finished meanwhile
             (new / RECORD).write_text(json.dumps({"files": files, "gone": sorted(gone)}))
             new.rename(folder / FINISHED)
     except UserError as error:  # where the file would have come to lie says more

@@ -1,5 +1,6 @@
 """Images and masks as people have them: every file that holds one is read and written here."""
 
+import contextlib
 import io
 import re
 from pathlib import Path
@@ -30,30 +31,34 @@ def read_image(path):
 
 
 def images_in(folder, flag):
-    """The image files of a folder, {name without its suffix: path}, in the order of their names, 2 before 10.
+    """The paths of the image files of a folder, in the order of their names, 2 before 10.
 
-    Raises `UserError`, which names the flag, if there is none, or two share a name.
+    Raises `UserError`, which names the flag, if there is none, or one has an impossible name.
     """
     try:
         paths = [path for path in Path(folder).iterdir()
                  if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")]
     except OSError as error:
         raise UserError(f"{flag} {folder} cannot be read ({error.strerror}); name a folder of images") from None
-    found = {}
-    for path in sorted(paths, key=lambda path: [int(part) if part.isdigit() else part.casefold()
-                                                for part in re.split(r"(\d+)", path.name)]):
-        if path.stem in found:
-            raise UserError(f"{flag} {folder} holds {found[path.stem].name} and {path.name}, which would leave one "
-                            "mask; rename one of them")
-        found[path.stem] = path
-    if not found:
+    for path in paths:
+        if not path.name.isprintable():  # a name in another encoding is not, and can be neither drawn nor listed
+            raise UserError(f"{flag} {folder} holds {path.name!a}, which is no name in UTF-8; rename it")
+    if not paths:
         raise UserError(f"{flag} {folder} holds no images ({', '.join(SUFFIXES)}); name a folder that does")
-    return found
+    return sorted(paths, key=lambda path: [int(part) if part.isdecimal() else part.casefold()
+                                           for part in re.split(r"(\d+)", path.name)])
 
 
-def mask_names(name):
-    """What the mask of an image may be called that lies beside it: cell_mask of cell, and Y_1 of X_1."""
-    return [f"{name}_mask", *([f"Y_{name[2:]}"] if name.startswith("X_") else [])]
+def is_mask_of(mask, image, twins=()):
+    """Whether a file may be the mask of an image, by its name: cell_mask or cell of cell, Y_1 of X_1.
+
+    mask, image: paths. In one folder the same name is that of a mask only with a suffix in `twins`: cell.png of
+    cell.jpg.
+    """
+    if mask.stem == image.stem:
+        return mask.parent != image.parent or (mask.suffix in twins and mask.suffix != image.suffix)
+    return mask.stem in (f"{image.stem}_mask", f"Y_{image.stem.removeprefix('X_')}") and (
+        mask.stem.endswith("_mask") or image.stem.startswith("X_"))
 
 
 def in_channels(image, channels):
@@ -68,6 +73,14 @@ def check_same_size(image, image_path, mask, mask_path):
     if image.shape[:2] != mask.shape[:2]:
         raise UserError("{} has {} x {} pixels, but {} has {} x {}; make them the same size".format(
             mask_path, *mask.shape[:2], image_path, *image.shape[:2]))
+
+
+def in_8_bits(image):
+    """An image as uint8: one of 16 bits, float32, is stretched to the range that it uses."""
+    if image.dtype == np.uint8:
+        return image
+    low, high = map(np.float32, np.percentile(image[::7, ::7], (0.5, 99.5)))  # the same type: no copy in float64
+    return ((image - low) * (255 / max(high - low, np.float32(1e-3)))).clip(0, 255).astype("uint8")
 
 
 def exposure(image):
@@ -90,20 +103,15 @@ def read_mask(path, alone=False):
     which teaches nothing; `alone` allows it where it is compared with.
     """
     image = decode(path, cv2.IMREAD_UNCHANGED)
-    white = np.iinfo(image.dtype).max
+    image = image if image.dtype == np.uint8 else (image / np.float32(257))
     labelled = np.ones((*image.shape[:2], 1), bool)
     values = image if image.shape[2] < 3 else image[..., 2::-1] @ np.array(GREY_WEIGHTS, "float32")[:, np.newaxis]
-    strokes = image.shape[2] == 4 and (image[..., 3] < white).any()
+    strokes = image.shape[2] == 4 and (image[..., 3] < 255).any()
     if strokes:
-        labelled = image[..., 3:] > white / 2
-        foreground = values > white / 2
+        labelled = image[..., 3:] >= UNLABELLED
+        foreground = values >= UNLABELLED
     else:
-        found = np.unique(values)
-        if len(found) > 2 and is_jpeg(path):
-            raise UserError(f"{path} is a JPEG, which smears the values of a mask; save it as PNG")
-        if found.tolist() == [0, UNLABELLED, 255]:
-            labelled = values != UNLABELLED
-        foreground = values > (found[0] if len(found) == 2 else UNLABELLED if not labelled.all() else 0)
+        foreground, labelled = by_value(values, path)
     for kind, pixels in (("foreground", foreground & labelled), ("background", ~foreground & labelled)):
         if not alone and not pixels.any():
             how = ("paint strokes of both, light ones on the foreground and dark ones on the background" if strokes
@@ -112,15 +120,37 @@ def read_mask(path, alone=False):
     return foreground, labelled
 
 
+def by_value(values, path):
+    """Foreground and labelled of the values of a mask without transparency, 0..255; as of `read_mask`."""
+    found, counts = np.unique(values, return_counts=True)
+    if len(found) > 2 and is_jpeg(path):
+        raise UserError(f"{path} is a JPEG, which smears the values of a mask; save it as PNG")
+    three = np.isin(found, (0, UNLABELLED, 255))
+    if UNLABELLED in found and three.all() and (255 in found or len(found) == 1):
+        return values > UNLABELLED, values != UNLABELLED
+    of_three = counts[three]
+    if three.sum() == 3 and of_three.sum() > 0.99 * values.size and of_three[1] > 0.01 * values.size:
+        raise UserError(f"{path} holds 0, 128 for unlabelled, and 255, but a few other values too; paint without soft "
+                        "edges")
+    if len(found) == 2:
+        threshold = found[0]
+    elif counts[found >= 224].sum() > 0.25 * counts[found > 0].sum():  # white with soft edges, and no instances
+        threshold = UNLABELLED - 1
+    else:
+        threshold = 0
+    return values > threshold, np.ones(values.shape, bool)
+
+
 def decode(path, flags):
     """What OpenCV reads from an image file, blue first: uint8 or uint16 (height, width, channels).
 
     Raises `UserError`, which names the file, if it cannot be used.
     """
     content = read_bytes(path)
-    with silent():  # its decoders write to stderr
+    with silent(), contextlib.suppress(cv2.error):  # its decoders write to stderr
+        image = None
         image = cv2.imdecode(np.frombuffer(content, "uint8"), flags) if content else None
-        pages = cv2.imcount(str(path)) if image is not None and content[:2] in (b"II", b"MM") else 1  # of a TIFF
+        pages = cv2.imcount(str(path)) if content[:2] in (b"II", b"MM") else 1  # of a TIFF
     if image is None:
         raise UserError(f"{path} is not an image that OpenCV can read, or is damaged; save it anew as PNG, or remove "
                         "it")

@@ -6,7 +6,7 @@ Colours are from Okabe and Ito (2008), which readers with any colour vision can 
 import cv2
 import numpy as np
 
-from common.images import write_png
+from common.images import in_8_bits, write_png
 
 # What a pixel of a prediction is, its colour (BGR), and what the legend says of it.
 AGREEMENT, MISSED, FALSE_ALARM = (240, 240, 240), (233, 180, 86), (0, 94, 213)
@@ -78,10 +78,9 @@ def sheet(tiles, title, path, legend=(), largest=TILE):
 
     tiles: list of (picture, BGR uint8 (height, width, 3), caption); largest: what their longer side becomes, pixels.
     """
-    count = len(tiles)
-    if count > OVERVIEW_TILES:
-        tiles = [tiles[index] for index in np.linspace(0, count - 1, OVERVIEW_TILES).round().astype(int)]
-        title += f"; {OVERVIEW_TILES} of {count} shown"
+    if len(shown_of := picked(len(tiles))) < len(tiles):
+        title += f"; {OVERVIEW_TILES} of {len(tiles)} shown"
+    tiles = [tiles[index] for index in shown_of]
     tiles = [(fitted(picture, largest, largest), caption) for picture, caption in tiles]
     across = max(1, OVERVIEW_COLUMNS * TILE // largest)
     height, rows = max(picture.shape[0] for picture, _ in tiles), -(-len(tiles) // across)
@@ -98,6 +97,11 @@ def sheet(tiles, title, path, legend=(), largest=TILE):
     write_png(path, canvas)
 
 
+def picked(count):
+    """Which of so many images a contact sheet shows: OVERVIEW_TILES at most, evenly picked."""
+    return np.linspace(0, count - 1, min(count, OVERVIEW_TILES)).round().astype(int).tolist()
+
+
 def fitted(picture, height, width):
     """A picture enlarged or reduced to fit into so many pixels, with its proportions."""
     scale = min(height / picture.shape[0], width / picture.shape[1])
@@ -106,11 +110,8 @@ def fitted(picture, height, width):
 
 
 def shown(image):
-    """One's own image as one sees it, BGR uint8 (height, width, 3); of 16 bits, float32, the range that it uses."""
-    if image.dtype != np.uint8:
-        low, high = np.percentile(image[::7, ::7], (0.5, 99.5))
-        image = ((image - low) * (255 / max(high - low, 1e-6))).clip(0, 255).astype("uint8")
-    return np.ascontiguousarray(np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3)))
+    """One's own image as one sees it, BGR uint8 (height, width, 3)."""
+    return np.ascontiguousarray(np.broadcast_to(in_8_bits(image)[..., ::-1], (*image.shape[:2], 3)))
 
 
 def outlined(picture, *outlines):

@@ -6,26 +6,24 @@ import numpy as np
 def in_tiles(predict, image, tile, margin, grid):
     """What `predict` makes of an image, (height, width, channels), of any size, in tiles that fit into the memory.
 
-    predict: of an image (height, width, channels), whose sides `grid` divides, to an array (height, width, 1).
+    predict: of an image (height, width, channels) of any size to an array (height, width, 1).
     tile: side of the tiles, pixels; margin: how much of it is dropped at every side where the image goes on, at least
     as far as `predict` sees. `grid` divides both, so that what pools by it meets the pixels in the same groups.
     Returns float32 (height, width, 1), up to rounding what `predict` makes of the whole.
     """
-    height, width = image.shape[:2]
-    padded = np.pad(image, [(0, -height % grid), (0, -width % grid), (0, 0)], mode="reflect")
-    result = np.empty((*padded.shape[:2], 1), "float32")
-    rows, columns = (spans(side, tile, margin) for side in padded.shape[:2])
+    result = np.empty((*image.shape[:2], 1), "float32")
+    rows, columns = (spans(side, tile, margin, grid) for side in image.shape[:2])
     for top, above, below in rows:
         for left, before, after in columns:
-            part = predict(padded[top : top + tile, left : left + tile])
+            part = predict(image[top : top + tile, left : left + tile])
             result[above:below, before:after] = part[above - top : below - top, before - left : after - left]
-    return result[:height, :width]
+    return result
 
 
-def spans(side, tile, margin):
+def spans(side, tile, margin, grid):
     """Where tiles start along a side, and from where to where each is kept: a list of (start, first, end)."""
-    starts = [*range(0, max(1, side - 2 * margin), tile - 2 * margin)] if side > tile else [0]
-    starts = [min(start, max(0, side - tile)) for start in starts]
+    last = max(0, -(-(side - tile) // grid) * grid)  # the start of the last tile, which may be smaller
+    starts = [*range(0, last, tile - 2 * margin), last]
     borders = [0, *(start + margin for start in starts[1:]), side]
     return list(zip(starts, borders[:-1], borders[1:], strict=True))
 

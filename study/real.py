@@ -18,7 +18,7 @@ from common.command_line import fields_of, parse
 from common.errors import UserError
 from common.files import numbered, read_table, write_table
 from common.forest import Forest
-from common.images import in_channels, read_image
+from common.images import in_channels, read_image, read_mask
 from common.settings import Settings
 from data import Labelled, read_labelled
 
@@ -63,16 +63,12 @@ def forest(labelled, settings):
 
 
 def otsu(labelled, settings):
-    """The same of blur + Otsu: that side of the threshold which fits the labelled image better."""
-    def brighter(image):
-        return baselines.blur_otsu(in_channels(image, 1)[np.newaxis])[0]
-
-    image, mask = labelled
-    dark = ((brighter(image) == (mask > 0))[mask >= 0]).mean() < 0.5
-    return lambda image: (brighter(image) != dark).astype("float32")
+    """The same of blur + Otsu, which learns nothing: the brighter side."""
+    return lambda image: baselines.blur_otsu_sides(image)[0].astype("float32")
 
 
 METHODS = {"network": network, "forest": forest, "blur + Otsu": otsu}
+EITHER_SIDE = ("blur + Otsu",)  # of its two sides the better counts on each image, for the foreground may be darker
 
 
 def measured(method, labels, folder, number, settings):
@@ -87,8 +83,11 @@ def measured(method, labels, folder, number, settings):
     learned = time.perf_counter()
     others = {other: predict(read_image(path)) for other, path in images.items() if other != number}
     predicted = time.perf_counter()
-    truth = {other: read_image(masks[other])[..., :1] > 0 for other in others}
+    truth = {other: read_mask(masks[other], alone=True)[0] for other in others}
     found = {other: metrics.predicted(of) for other, of in others.items()}
+    if method in EITHER_SIDE:
+        found = {other: max((of, ~of), key=lambda side, other=other: metrics.iou(truth[other][None], side[None])[0])
+                 for other, of in found.items()}
     each = [metrics.iou(truth[other][np.newaxis], found[other][np.newaxis])[0] for other in others]
     both, either = (sum(of(truth[other], found[other]).sum() for other in others) for of in (
         np.logical_and, np.logical_or))
@@ -105,11 +104,13 @@ def run(folders, path, only="all", flags="", report=print):
     Rows that are there already are not measured again. only: a part of what a row is called, 'SET, image 1, strokes,
     network'. flags: of train.py, for the network. Raises `UserError` for a folder that is no set.
     """
-    settings = Settings(**parse("", fields_of("training", "own"), line=[
+    settings = Settings(**parse("", fields_of("training", "own", "average"), line=[
         "--image", "", "--mask", "", *shlex.split(flags)]))
     rows = read_table(path) if Path(path).exists() else []
     known = {tuple(row[name] for name in KNOWN_BY) for row in rows}
     pairs = {folder: sorted(numbered(folder, "X").keys() & numbered(folder, "Y").keys()) for folder in folders}
+    if len({Path(folder).resolve().name for folder in folders}) < len(folders):
+        raise UserError("--folder names two sets of the same name; rename one of them")
     for folder, numbers in pairs.items():
         if len(numbers) < 2:
             raise UserError(f"--folder {folder} does not hold two images X_1.png, X_2.png with masks Y_1.png, Y_2.png; "

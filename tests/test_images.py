@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from common.images import in_channels, read_image, read_mask, write_png
+from common.images import images_in, in_8_bits, in_channels, read_image, read_mask, write_png
 
 RED_GREEN_BLUE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), "uint8")
 CIRCLE = cv2.circle(np.zeros((40, 50), "uint8"), (25, 20), 9, 1, cv2.FILLED)
@@ -92,6 +92,29 @@ def test_a_mask_says_nothing_where_it_is_grey_or_transparent(tmp_path):
         assert np.array_equal(foreground[labelled], np.repeat([False, True], 250))
 
 
+def soft(mask, deviation=1.0):
+    """A mask of 0 and 255 with soft edges."""
+    return cv2.GaussianBlur(mask * 255, (0, 0), deviation)
+
+
+def test_soft_edges_of_a_mask_are_cut_in_the_middle(tmp_path):
+    read, labelled = read_mask(saved(tmp_path / "mask.png", soft(CIRCLE)))
+    assert np.array_equal(read[..., 0], soft(CIRCLE) >= 128)
+    assert labelled.all()
+
+
+def test_a_mask_of_three_values_is_the_same_in_16_bits_and_refused_with_others_among_them(tmp_path):
+    grey = np.full((40, 50), 128, "uint8")
+    grey[:5], grey[-5:] = 0, 255
+    eight, sixteen = (read_mask(saved(tmp_path / "mask.png", image)) for image in (grey, grey.astype("uint16") * 257))
+    assert all(np.array_equal(a, b) for a, b in zip(eight, sixteen, strict=True))
+    grey[20, 20] = 77
+    with pytest.raises(UserError, match=r"mask\.png holds 0, 128 for unlabelled, and 255, but a few other values too"):
+        read_mask(saved(tmp_path / "mask.png", grey))
+    _, labelled = read_mask(saved(tmp_path / "mask.png", np.full((40, 50), 128, "uint8")), alone=True)
+    assert not labelled.any()
+
+
 def test_a_jpeg_mask_is_refused_where_it_is_smeared_alone(tmp_path):
     with pytest.raises(UserError, match=r"mask\.jpg is a JPEG, which smears the values of a mask; save it as PNG"):
         read_mask(saved(tmp_path / "mask.jpg", CIRCLE * 255, (cv2.IMWRITE_JPEG_QUALITY, 80)))
@@ -116,6 +139,21 @@ def strokes_of(grey):
 def test_a_mask_of_one_label_is_refused(tmp_path, image, message):
     with pytest.raises(UserError, match=message):
         read_mask(saved(tmp_path / "mask.png", image))
+
+
+def test_sixteen_bits_are_seen_in_the_range_that_they_use():
+    image = np.linspace(3, 5, 2000).reshape(40, 50, 1).astype("float32")
+    assert np.ptp(in_8_bits(image).astype(int)) > 250
+    assert np.array_equal(in_8_bits(RED_GREEN_BLUE), RED_GREEN_BLUE)
+
+
+def test_images_are_listed_in_the_order_of_their_numbers_and_impossible_names_refused(tmp_path):
+    for name in ("b10.png", "b9.PNG", "1²2.jpg", "A.tif", ".hidden.png", "notes.txt"):
+        (tmp_path / name).write_text("")
+    assert [path.name for path in images_in(tmp_path, "--folder")] == ["1²2.jpg", "A.tif", "b9.PNG", "b10.png"]
+    (tmp_path / "bad\udcff.png").write_text("")
+    with pytest.raises(UserError, match=r"--folder \S+ holds 'bad\\udcff\.png', which is no name in UTF-8; rename it"):
+        images_in(tmp_path, "--folder")
 
 
 def test_files_that_cannot_be_used_are_refused_by_name_without_a_word_of_the_decoder(tmp_path, capfd):

@@ -64,6 +64,8 @@ def parsed(monkeypatch, line, *groups, **more):
     ({"image": ("a",), "mask": ("b",), "shape": "rectangle"}, "--shape rectangle is of circles in noise and means no"),
     ({"image": ("a",), "mask": ("b",), "samples": 2}, "--samples 2 is of circles in noise and means nothing beside"),
     ({"image": ("a",), "mask": ("b",), "network": "dense"}, "--network dense takes images of one size only"),
+    ({"image": ("a",), "mask": ("b",), "padding": "mean"}, "--padding mean sees a whole image at once"),
+    ({"image": ("a",), "mask": ("b",), "padding": "reflect", "crop": 32}, "--padding reflect needs images of more"),
     ({"image": ("a",), "mask": ("b",), "zoom": 0.5}, "--zoom 0.5 is too small; give at least 1"),
     ({"padding": "reflect", "size": (32, 64), "radius": (3, 5)}, "--padding reflect needs images of more than 32"),
 ])
