@@ -268,4 +268,5 @@ def draw_strength(results, path, title, goal=0.5):
         panel.xaxis.set_major_formatter("{x:g}")
     above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     above.yaxis.set_major_formatter("{x:g}")
+    above.yaxis.set_minor_formatter("")
     finish(figure, path, title, above)
