@@ -194,8 +194,11 @@ def pad(images):
 def predict(network, X, average=False):
     """Probabilities, float32 (n, height, width, 1), of images X, grey values (n, height, width, channels), of any size.
 
-    average: the mean over the eight flips and turns of each image.
+    Large images are predicted in tiles. average: the mean over the eight flips and turns of each image.
     """
+    if max(X.shape[1:3]) > TILE:
+        return np.stack([in_tiles(lambda part: predict(network, part[np.newaxis], average)[0], image, TILE, MARGIN,
+                                  FACTOR) for image in X])
     if average:
         return averaged(lambda turned: predict(network, turned), X)
     images = pad(X)
@@ -208,7 +211,7 @@ def predict(network, X, average=False):
 
 
 def predict_image(network, image, average=False, match=False):
-    """The same of one image, (height, width, channels), in tiles if it is large, grey or colour as the network's are.
+    """The same of one image of any kind, (height, width, channels), in the colours or greys that the network knows.
 
     match: bring it to the mean and deviation of grey values that the network was trained on. Returns float32 (height,
     width, 1).

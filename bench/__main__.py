@@ -16,7 +16,8 @@ from common.files import check_folder, write_table
 from common.settings import Settings, setting
 
 QUICK = dict(repeats=1, cap=100)
-GROUPS = {"step": measurements.step_and_prediction, "large": measurements.large_image, "data": measurements.synthesis,
+GROUPS = {"step": measurements.step_and_prediction, "large": measurements.large_image, "own": measurements.own_images,
+          "data": measurements.synthesis,
           "scripts": measurements.scripts, "race": measurements.races, "peers": peers.peers, "growth": growth.growth}
 
 

@@ -18,7 +18,7 @@ import train
 from common import metrics
 from common.command_line import fields_of
 from common.settings import RECIPES, Settings, training_flags
-from data import create_data
+from data import Labelled, create_data
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 GOAL, EVERY = 0.95, 5  # validation IoU that the race is to, and after how many steps it is looked at each time
@@ -99,6 +99,23 @@ def large_image(settings, repeat):
     model.predict(network, X)  # traces, where the next call does not
     taken = seconds(lambda: model.predict(network, X))
     return {("prediction, 2048 x 2048", "ms"): taken * 1e3, **peak_memory("prediction, 2048 x 2048")}
+
+
+def own_images(settings, repeat, sides=(512, 2048, 8192)):
+    """One's own images in colour: a step on a crop, and the prediction of small and large ones in tiles."""
+    import model
+
+    generator = np.random.default_rng(repeat)
+    own = Settings(image=("",), mask=("",), **{**RECIPES["own"], "width": settings.width, "steps": 12})
+    image, mask = generator.integers(0, 256, (512, 512, 3), "uint8"), np.eye(512, dtype="int8")[..., np.newaxis]
+    run = train.train_own(own, [Labelled(image, mask)])
+    rows = {("own images, step on a crop, colour", "ms"): run.seconds["steps"] / (own.steps - 1) * 1e3}
+    for side in sides:
+        image = generator.integers(0, 256, (side, side, 3), "uint8")
+        taken = [seconds(lambda image=image: model.predict_image(run.network, image)) for _ in range(1 + (side < 4000))]
+        name = f"prediction, {side} x {side}, colour"
+        rows |= {(name, "s"): taken[-1], **peak_memory(name)}  # the first of a size traces
+    return rows
 
 
 def peak_memory(of, children=False):

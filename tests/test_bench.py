@@ -62,7 +62,7 @@ def test_benchmark_prints_every_row(tmp_path):
 def test_an_unknown_group_is_refused_with_those_that_there_are(tmp_path):
     done = bench_in(tmp_path, "peer")
     assert (done.returncode, done.stderr) == (2, (
-        "bench: peer cannot be measured; name step, large, data, scripts, race, peers, growth, or none for all\n"))
+        "bench: peer cannot be measured; name step, large, own, data, scripts, race, peers, growth, or none for all\n"))
 
 
 def test_growth_is_measured_beside_its_floor_and_drawn(tmp_path, monkeypatch):
@@ -206,6 +206,14 @@ def test_the_recipe_of_2017_races_on_the_same_images_with_its_own_steps_up_to_th
             "Dice and SGD": Settings(**{**RECIPES["2017"], "placement": "anywhere", "side": (0, 0), "size": (64, 64),
                                        "radius": (8, 12), "width": 0.04, "fill": "constant", "seed": 3,
                                        "steps": steps})}
+
+
+def test_own_images_are_timed_small_and_large():
+    rows = measurements.own_images(Settings(width=1 / 32), 0, sides=(64, 96))
+    assert [*rows] == [("own images, step on a crop, colour", "ms"), *(
+        (f"prediction, {side} x {side}, colour{more}", unit) for side in (64, 96)
+        for more, unit in (("", "s"), (", peak memory", "GB")))]
+    assert min(rows.values()) > 0
 
 
 def test_repeats_are_interleaved_and_summed_up(monkeypatch, capsys):
