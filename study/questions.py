@@ -169,7 +169,7 @@ QUESTIONS = {
             **raced(with_paddings({name: RACERS[name] for name in (
                 "Adam, 0.001", "Adam, 0.0001", "Adam, 0.0001, Dice", "no skips, Adam, 0.001")}, ("circular",)))}),
         measures=INSTRUMENTS,
-        draws={"race.png": partial(race.draw, title="Who is first wins, and without a border the memory comes later")},
+        draws={"race.png": partial(race.draw, title="Who is first mostly wins; without a border it is the rule")},
         tables=(race.table,)),
     "strength": Question(
         asks="How faint may the circle be before one image no longer suffices?",

@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 from common.plots import BLUE, ORANGE
 from data import create_data
 from study.figures import GREY, finish, panels
+from study.question import RACERS
 from study.results import ENOUGH, bootstrap, with_interval
 
 GOALS = (0.5, 0.8, 0.9)  # IoU
@@ -168,8 +169,9 @@ def table(results):
                      f"{len(well[number])}" for well, of in each.values())]
         lines.append(f"| {' | '.join(cells)} |")
     bordered = np.array([results.settings(variant).padding == "zero" for variant in found])
-    groups = {"With a border": bordered, "With and without": np.ones_like(bordered)} if not bordered.all() else {
-        "Of all": bordered}
+    first = np.array([name(results, variant) in RACERS for variant in found])
+    groups = {"Of the first eight": first, "With a border": bordered, "With and without": np.ones_like(bordered)}
+    groups = {words: of for words, of in groups.items() if of.any() and (words != "With a border" or not of.all())}
     return [*lines, "", *(line for words, of in groups.items() for line in correlations(results, words, of)),
             *within(results)]
 
@@ -189,7 +191,7 @@ def draw(results, path, title, goal=0.9):
         return
     figure, (axes,) = panels(1, 4.6)
     variants, (memory, rule, scores) = list(racers(results)), races(results, goal)
-    of, each, edges, places = ratios(memory, rule), over(rule, memory), (0.02, 10), {}
+    of, each, edges, places, taken = ratios(memory, rule), over(rule, memory), (0.02, 10), {}, []
     for number, variant in enumerate(variants):
         if np.isnan(of[number]):
             continue
@@ -201,6 +203,7 @@ def draw(results, path, title, goal=0.9):
         axes.errorbar(x, y, yerr=[[max(y - low, 0)], [max(high - y, 0)]], color=colour, marker="o", ms=8, capsize=4,
                       zorder=3, label=label if label not in axes.get_legend_handles_labels()[1] else None)
         places[results.settings(variant)] = x, y, name(results, variant).removesuffix(", zero padding")
+        taken += [(x, height) for height in np.linspace(low, high, 12)]
     for settings, (*end, _) in places.items():
         with_border = replace(settings, padding="zero")
         if with_border != settings and with_border in places:
@@ -219,7 +222,7 @@ def draw(results, path, title, goal=0.9):
     figure.canvas.draw()  # now the points are where they stay, but for the line that the title takes
     label_each(axes, [place for settings, place in places.items()
                       if settings.padding == "zero" or replace(settings, padding="zero") not in places],
-               [axes.transData.transform(place[:2]) for place in places.values()])
+               axes.transData.transform(taken))
     finish(figure, path, title)
 
 
@@ -228,7 +231,7 @@ def label_each(axes, places, points):
     figure, inside = axes.figure, axes.get_window_extent()
     taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in points]
     for x, y, text in places:
-        for down, side in itertools.product((6, -14, 20, -28, 34, -42, -56), ("left", "right")):
+        for down, side in itertools.product((6, -14, 20, -28, 34, -42, 48, -56, -70, -84, -98), ("left", "right")):
             label = axes.annotate(text, (x, y), xytext=(9 if side == "left" else -9, down), ha=side,
                                   textcoords="offset points", fontsize=9)
             box = label.get_window_extent(figure.canvas.get_renderer())
