@@ -202,7 +202,7 @@ def predict(network, X, average=False):
     if average:
         return averaged(lambda turned: predict(network, turned), X)
     images = pad(X)
-    batch = min(BATCH, len(X), max(1, BATCH_PIXELS // images[0, ..., 0].size))
+    batch = min(BATCH, max(1, BATCH_PIXELS // images[0, ..., 0].size))
     # The network is traced or compiled for each size of a batch, so they are all of one: images fill up the last.
     places = np.arange(-(-len(X) // batch) * batch).reshape(-1, batch) % len(X)
     # Keras' predict sets up a data pipeline first, which takes longer than to segment an image.

@@ -206,7 +206,8 @@ QUESTIONS = {
             **{f"{side} pixels a side, a quarter of the width": {
                 **RACERS["Adam, 0.0001, Dice"], "width": 0.25, "size": (side, side)} for side in (160, 320, 640)}}),
         measures=INSTRUMENTS,
-        draws={"dose.png": partial(figures.dots, title="Which border carries the place", **memory.ON_NOISE)},
+        draws={"dose.png": partial(
+            figures.dots, title="The zeros at the border of the deep levels carry the place", **memory.ON_NOISE)},
         shows={"train IoU": numbers.mean("train_iou"), **memory.NUMBERS}),
     "deep": Question(
         asks="Does it matter how fast the deep levels learn?",

@@ -7,7 +7,7 @@ from common.errors import UserError
 from common.files import read_table
 from common.forest import Forest
 from common.settings import Settings
-from data import Labelled, create_data
+from data import Labelled, create_data, write_data
 from study import real
 
 FLAGS = "--width 0.0625 --steps 2"
@@ -31,10 +31,13 @@ def test_strokes_label_about_one_in_a_hundred_pixels_rightly():
     assert (small.mask == 1).sum() >= 0.4 * (sample(size=(300, 300), radius=(3, 3)).mask == 1).sum()
 
 
-def test_blur_and_otsu_takes_the_side_that_fits_the_labelled_image():
-    of, other = sample(), create_data(2)[0][1]
-    dark = Labelled(255 - of.image, of.mask)
-    assert np.array_equal(real.otsu(of, Settings())(other), real.otsu(dark, Settings())(255 - other))
+def test_of_blur_and_otsu_the_better_side_counts(tmp_path):
+    create_data(2, folder=tmp_path / "bright")
+    X, Y = create_data(2)
+    write_data(255 - X, Y, tmp_path / "dark")
+    bright, dark = (real.measured("blur + Otsu", "mask", tmp_path / name, 1, Settings()) for name in ("bright", "dark"))
+    assert bright["iou_mean"] > 0.9
+    assert dark["iou_mean"] == pytest.approx(bright["iou_mean"], abs=0.02)
 
 
 def test_a_forest_learns_from_labelled_pixels_alone():
