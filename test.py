@@ -168,7 +168,7 @@ def folder_lines(settings, rows, rest):
     """What is said of the images of a folder, as lines of text; rest: the files that were left out."""
     lines = [f"{len(rows)} images of {settings.folder}" + (
         f"; left out as masks: {', '.join(path.name for path in rest[:3])}{', ...' * (len(rest) > 3)}" if rest else "")]
-    scored = [row for row in rows if "network_iou" in row]
+    scored = [row for row in rows if "network_iou" in row and row["trained_on"] == "no"]  # its own says little
     if scored:
         lines += score_lines({words: {name: np.array([float(row[f"{method}_{name}"]) for row in scored])
                                       for name in ("iou", "dice")}

@@ -93,9 +93,8 @@ class Screen:
 def closing_words(run, settings, record):
     """The last lines of a `train.Run`: what was trained where, how well it does, and what to run next, as a list."""
     last, val_iou = run.history[-1], metrics.iou(run.validation[1], metrics.predicted(run.probabilities))
-    name = "U-Net" if settings.network == "unet" else f"Network '{settings.network}'"
     lines = [
-        f"{name} with {run.network.count_params():,} parameters, {settings.samples} training "
+        f"{network_name(settings)} with {run.network.count_params():,} parameters, {settings.samples} training "
         f"image{'s' if settings.samples > 1 else ''}, {settings.steps} steps",
         f"device          {record['device']}: training {last['seconds']:.0f} s, "
         f"{time.perf_counter() - STARTED:.0f} s in all",
@@ -112,7 +111,8 @@ def own_closing_words(run, settings, record):
     """The same of a `train.OwnRun`, with what it does not say."""
     names = [os.path.basename(path) for path in settings.image]
     return [
-        f"{settings.network} with {run.network.count_params():,} parameters, {settings.steps} steps",
+        f"{network_name(settings)} with {run.network.count_params():,} parameters, {len(names)} labelled "
+        f"image{'s' if len(names) > 1 else ''}, {settings.steps} steps",
         f"device          {record['device']}: training {run.history[-1]['seconds']:.0f} s, "
         f"{time.perf_counter() - STARTED:.0f} s in all",
         *(f"fit of {name}: IoU {iou:.3f}" for name, iou in zip(names, run.iou, strict=True)),
@@ -120,6 +120,11 @@ def own_closing_words(run, settings, record):
         "How well it does on others cannot be known from this: look at them, or give test.py masks of a few (--masks)",
         f"look at {Path(settings.output) / 'fit.png'}, then run: {next_command(settings)} --folder FOLDER",
     ]
+
+
+def network_name(settings):
+    """What the network is called in words."""
+    return "U-Net" if settings.network == "unet" else f"Network '{settings.network}'"
 
 
 def next_command(settings):
