@@ -17,8 +17,8 @@ from common.settings import Settings, setting
 
 QUICK = dict(repeats=1, cap=100)
 GROUPS = {"step": measurements.step_and_prediction, "large": measurements.large_image, "own": measurements.own_images,
-          "data": measurements.synthesis,
-          "scripts": measurements.scripts, "race": measurements.races, "peers": peers.peers, "growth": growth.growth}
+          "data": measurements.synthesis, "scripts": measurements.scripts, "race": measurements.races,
+          "peers": peers.peers, "growth": growth.growth}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,6 @@ from common.files import write_bytes
 from common.screen import silent
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as OpenCV makes colour grey
 UNLABELLED = 128  # the grey value of a mask that says nothing, beside 0 and 255
 
 
@@ -64,7 +63,7 @@ def is_mask_of(mask, image, twins=()):
 def in_channels(image, channels):
     """An image, (height, width, 1 or 3), with as many channels: colour turned into grey, or grey repeated."""
     if image.shape[2] > channels:
-        return (image @ np.array(GREY_WEIGHTS, "float32"))[..., np.newaxis]
+        return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)[..., np.newaxis]
     return np.broadcast_to(image, (*image.shape[:2], channels))
 
 
@@ -105,7 +104,9 @@ def read_mask(path, alone=False):
     image = decode(path, cv2.IMREAD_UNCHANGED)
     image = image if image.dtype == np.uint8 else (image / np.float32(257))
     labelled = np.ones((*image.shape[:2], 1), bool)
-    values = image if image.shape[2] < 3 else image[..., 2::-1] @ np.array(GREY_WEIGHTS, "float32")[:, np.newaxis]
+    values = image
+    if image.shape[2] > 2:  # as float32: rounded, a label that is a dark blue would be 0
+        values = cv2.cvtColor(image[..., :3].astype("float32"), cv2.COLOR_BGR2GRAY)[..., np.newaxis]
     strokes = image.shape[2] == 4 and (image[..., 3] < 255).any()
     if strokes:
         labelled = image[..., 3:] >= UNLABELLED

@@ -78,7 +78,6 @@ class Screen:
         if not self.terminal and row["step"] == step:
             self.line(f"step {step:>5}  {row['seconds']:7.1f} s  {scores}")
 
-
     def own_training(self, step, row):
         """The same of a training on one's own images, of which the first row comes after a while."""
         if step == 1:  # it took longer than those that follow

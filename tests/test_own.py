@@ -7,14 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-import model
 import test as segment
 import train
 from common.errors import UserError
 from common.files import read_table
 from common.images import exposure, read_image, read_mask, write_png
 from common.settings import RECIPES, Settings, read_settings
-from common.tiles import averaged, in_tiles
 from data import Labelled, Pixels, create_data, crops, excerpt, read_labelled
 from scripts import contents, run
 
@@ -134,52 +132,6 @@ def test_of_a_large_image_an_excerpt_with_foreground_is_scored():
     assert part.image.shape == part.mask.shape == (2048, 2048, 1)
     assert part.mask.sum() in (800, 900)
     assert excerpt(*sample()).mask.shape == (256, 250, 1)
-
-
-@pytest.fixture(scope="module")
-def network():
-    """An untrained network that makes something of what it sees."""
-    network = model.build(settings(), 0.0, 1.0)
-    network.get_layer("output_convolution").kernel.assign(
-        network.get_layer("output_convolution").kernel * 20)
-    return network
-
-
-def test_no_seam_shows_where_tiles_meet(network, monkeypatch):
-    image = np.random.default_rng(0).normal(size=(1000, 900, 1)).astype("float32")
-    whole = model.predict(network, image[np.newaxis])[0]
-    assert whole.std() > 0.05
-    monkeypatch.setattr(model, "TILE", 672)
-    tiled = model.predict_image(network, image)
-    assert tiled.shape == whole.shape
-    assert np.abs(tiled - whole).max() < 1e-4
-    monkeypatch.setattr(model, "MARGIN", 32)
-    assert np.abs(model.predict_image(network, image) - whole).max() > 1e-3  # it does see further than that
-
-
-@pytest.mark.parametrize("size", [(32, 32), (33, 300), (128, 129), (1000, 90)])
-def test_tiles_cover_every_size(size):
-    image = np.random.default_rng(0).random((*size, 3))
-    tiles = []
-
-    def first(part):
-        tiles.append(part.shape)
-        return part[..., :1]
-
-    assert np.array_equal(in_tiles(first, image, 128, 32, 32), image[..., :1].astype("float32"))
-    assert max(side for shape in tiles for side in shape) <= 128
-
-
-def test_an_average_is_the_same_however_the_image_is_turned(network):
-    images = np.random.default_rng(0).normal(size=(2, 64, 96, 1)).astype("float32")
-    mean = model.predict(network, images, average=True)
-    assert mean.shape == images.shape
-    for turns, mirror in TURNS:
-        turned = np.rot90(images, turns, axes=(1, 2))[:, :, ::mirror]
-        again = np.rot90(model.predict(network, turned, average=True)[:, :, ::mirror], -turns, axes=(1, 2))
-        assert np.abs(again - mean).max() < 1e-5
-    assert np.abs(model.predict(network, images) - mean).max() > 0.01
-    assert np.allclose(averaged(lambda turned: turned, images), images)
 
 
 def test_what_lies_under_no_stroke_changes_nothing(tmp_path, eager):
