@@ -220,6 +220,8 @@ def crops(labelled, settings):
             x, y = crop(generator, image, mask, place, settings)
             contrast = np.exp(generator.uniform(-1, 1) * np.log(settings.contrast))
             moved = settings.brightness * generator.normal() + settings.tint * generator.normal(size=image.shape[2])
+            if settings.shade:
+                moved = moved + settings.shade * smooth(generator, settings.crop, 1)
             middle, deviation = exposures[number]
             x = middle + contrast * (x - middle) + moved * deviation
             yield x[np.newaxis].astype("float32"), y[np.newaxis].astype("float32")
@@ -237,13 +239,25 @@ def crop(generator, image, mask, place, settings):
     turn = np.rint(np.linalg.matrix_power([[0, -1], [1, 0]], generator.integers(4))) * [generator.choice((-1, 1)), 1]
     matrix = zoom * turn  # of rows and columns of the crop to those of the image, both from their middles
     start = np.add(corner, (side - 1) / 2) - matrix @ np.full(2, (settings.crop - 1) / 2)
-    affine = np.column_stack([matrix[::-1, ::-1], start[::-1]])  # OpenCV has columns first
+    places = np.moveaxis(np.indices((settings.crop, settings.crop)), 0, 2) @ matrix.T + start  # (crop, crop, 2)
+    if settings.elastic:
+        places += settings.elastic * smooth(generator, settings.crop, 2)
+    rows, columns = np.moveaxis(places.astype("float32"), 2, 0)
 
     def cut(array, interpolation):
-        return cv2.warpAffine(array, affine, (settings.crop, settings.crop), flags=interpolation | cv2.WARP_INVERSE_MAP,
-                              borderMode=cv2.BORDER_REFLECT_101).reshape(settings.crop, settings.crop, -1)
+        return cv2.remap(array, columns, rows, interpolation, borderMode=cv2.BORDER_REFLECT_101).reshape(
+            settings.crop, settings.crop, -1)
 
     return cut(image, cv2.INTER_LINEAR).astype("float64"), cut(mask, cv2.INTER_NEAREST)
+
+
+def smooth(generator, side, channels):
+    """Random smooth fields, float64 (side, side, channels): standard normal values on a grid of 3 x 3, bicubic between.
+
+    Displacements of such a field are the elastic deformation of Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597).
+    """
+    coarse = generator.normal(size=(3, 3, channels))
+    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, channels)
 
 
 def write_data(X, Y, folder):

@@ -150,6 +150,9 @@ class Settings:
     zoom: float = setting(
         1.0, "own", "crops are enlarged or reduced by up to this factor, as objects differ in size", metavar="FACTOR",
         least=1, most=4)
+    elastic: float = setting(
+        0.0, "own", "how far crops are bent, as living things are: standard deviation at nine points, pixels",
+        metavar="PIXELS", least=0, most=100)
     contrast: float = setting(
         1.4, "own", "their contrast is changed by up to this factor, as photographs differ", metavar="FACTOR", least=1,
         most=10)
@@ -158,6 +161,9 @@ class Settings:
         metavar="SHARE", least=0, most=10)
     tint: float = setting(
         0.1, "own", "the same of each colour by itself", metavar="SHARE", least=0, most=10)
+    shade: float = setting(
+        0.0, "own", "the same of each of nine points of a crop by itself, as light is uneven", metavar="SHARE", least=0,
+        most=10)
 
     match: bool = setting(
         True, "own", "bring each image to the mean and deviation of grey values that the network was trained on, for "

@@ -17,7 +17,7 @@ from data import Labelled, Pixels, create_data, crops, excerpt, read_labelled
 from scripts import contents, run
 
 OWN = Settings(image=("a.png",), mask=("b.png",), **RECIPES["own"])
-PLAIN = dict(zoom=1.0, contrast=1.0, brightness=0.0, tint=0.0)  # every crop is a part of its image
+PLAIN = dict(zoom=1.0, elastic=0.0, contrast=1.0, brightness=0.0, tint=0.0, shade=0.0)  # crops are parts
 TURNS = [(turns, mirror) for turns in range(4) for mirror in (1, -1)]
 
 
@@ -75,6 +75,27 @@ def test_crops_change_in_scale_contrast_brightness_and_tint():
     colours = np.array([[np.unique(x[0, ..., channel]).mean() for channel in range(3)] for x, _ in drawn(tint=0.5)])
     assert np.corrcoef(colours.T)[0, 1] < 0.3
     assert colours.std(axis=0) == pytest.approx(25, rel=0.2)
+
+
+def test_crops_are_bent_with_their_masks_and_lit_unevenly():
+    columns = np.broadcast_to(np.arange(300.0, dtype="float32")[:, np.newaxis], (300, 300, 1))
+    of = Labelled(columns, (columns > 150).astype("int8"))
+
+    def drawn(**changes):
+        return [next(crops([of], settings(seed=seed, crop=96, **{**PLAIN, **changes}))) for seed in range(50)]
+
+    def unevenness(x):  # what no turn, flip or shift of a ramp explains
+        rows, columns = np.gradient(x[0, 20:-20, 20:-20, 0])
+        return rows.std() + columns.std()
+
+    assert max(unevenness(x) for x, _ in drawn()) < 1e-3
+    for x, y in drawn(elastic=10.0):
+        assert unevenness(x) > 0.02
+        assert ((x > 150) == (y > 0)).mean() > 0.98  # but for half a pixel at the edge
+    deviation = columns.std()
+    for changes in ({"shade": 0.2}, {"shade": 0.4}):
+        moved = [x - plain for (x, _), (plain, _) in zip(drawn(**changes), drawn(), strict=True)]
+        assert np.std(moved) == pytest.approx(0.9 * changes["shade"] * deviation, rel=0.25)
 
 
 def test_an_image_smaller_than_a_crop_is_mirrored():

@@ -163,8 +163,8 @@ CHANGED = (
          clip_norm=1.5e10, initial_weights="2017", output_bias="zero", bias_rate=0.1, steps=123456,
          placement="central"),
     dict(network="convolutions", depth=3, strength=0.25, task="larger", supervised_window=32),
-    dict(image=("a cell.png", "b.tif"), mask=("1", "2"), crop=64, zoom=1.5, contrast=2.0, brightness=0.5, tint=0.0,
-         match=False),
+    dict(image=("a cell.png", "b.tif"), mask=("1", "2"), crop=64, zoom=1.5, elastic=9.0, contrast=2.0, brightness=0.5,
+         tint=0.0, shade=0.3, match=False),
 )
 
 
