@@ -110,7 +110,8 @@ def main():
     check_folder(folder, "--output")
     if wanted.folder:
         real.run(wanted.folder, folder / "real.csv", wanted.only, wanted.flags or "")
-        print("\n".join(real.table(read_table(folder / "real.csv"))))
+        rows = read_table(folder / "real.csv")
+        print("\n".join([*real.table(rows), "", *real.telling(rows)]))
         return
     names = dict.fromkeys(name for word in words for name in (QUESTIONS if word == "all" else [word]))
     plans = {name: planned(QUESTIONS[name], wanted) for name in names}  # a mistake must not be found after hours

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.stats import spearmanr
 
 import train
 from common import baselines, metrics
@@ -141,4 +142,23 @@ def table(rows):
             each = ", ".join(f"{value:.2f}" for value in values)
             cells.append(f"{np.mean(values):.3f} ({each})" if values else "-")
         lines.append(f"| {name} | {labels} | {' | '.join(cells)} |")
+    return lines
+
+
+def telling(rows):
+    """Markdown: whether a method segments worse what it is less sure of.
+
+    Spearman's correlation of uncertainty and IoU over the images of a row, averaged over the rows of a set; -1 is that
+    the surest image is always the best.
+    """
+    numbers = [name.removeprefix("uncertainty_") for name in rows[0] if name.startswith("uncertainty_")]
+    lines = ["| set | labels | method | rank correlation of uncertainty and IoU | rows |", "|---|---|---|---|---|"]
+    for of in dict.fromkeys((row["set"], row["labels"], row["method"], row["flags"]) for row in rows):
+        pairs = [np.array([(float(row[f"uncertainty_{number}"]), float(row[f"iou_{number}"])) for number in numbers
+                           if row[f"uncertainty_{number}"]]).T
+                 for row in rows if (row["set"], row["labels"], row["method"], row["flags"]) == of]
+        values = [spearmanr(*pair).statistic for pair in pairs if np.ptp(pair, axis=1).all()]
+        if values:
+            cells = *of[:2], " ".join(of[2:]).strip(), f"{np.mean(values):+.2f}", str(len(values))
+            lines.append(f"| {' | '.join(cells)} |")
     return lines

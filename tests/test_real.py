@@ -88,3 +88,15 @@ def test_every_method_is_measured_on_the_images_that_it_did_not_learn_from(tmp_p
     assert "| circles | mask | 0." in lines[2]
     with pytest.raises(UserError, match=r"--folder .*empty does not hold two images"):
         real.run([tmp_path / "empty"], tmp_path / "real.csv")
+
+
+def test_how_far_uncertainty_tells_is_a_rank_correlation_over_the_images_of_a_row():
+    rows = [{"set": "cells", "labelled": labelled, "labels": "mask", "method": method, "flags": "",
+             **{f"iou_{number}": of for number, of in zip("123", iou, strict=True)},
+             **{f"uncertainty_{number}": of for number, of in zip("123", unsure, strict=True)}}
+            for labelled, method, iou, unsure in (
+                ("1", "network", ("", ".9", ".5"), ("", ".1", ".2")),
+                ("3", "network", (".9", ".7", ""), (".2", ".1", "")),
+                ("2", "network", (".8", "", ".9"), (".2", "", ".1")),
+                ("1", "blur + Otsu", ("", ".9", ".5"), ("", "0", "0")))]
+    assert real.telling(rows)[2:] == ["| cells | mask | network | -0.33 | 3 |"]
