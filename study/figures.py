@@ -4,11 +4,14 @@ Each is a function of a question's `results.Results`, the path and a title, whic
 are 800 pixels wide, as wide as a page shows them.
 """
 
+import itertools
+
 import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")  # no display is needed
 import matplotlib.pyplot as plt
+from matplotlib.transforms import Bbox
 
 from common.images import write_figure
 from common.plots import BLUE, ORANGE
@@ -78,3 +81,19 @@ def dots(results, path, title, overlap="", lowest=0.0, overlap_label=OVERLAP):
     for marker, colour, label in marks[: 2 + bool(overlap)]:
         axes[0].plot([], [], marker, color=colour, ms=7, mew=2, label=label)
     finish(figure, path, title, axes[0])
+
+
+def label_each(axes, places, points):
+    """Write a label beside each of `places`, (x, y, text), where no other label and none of `points`, in pixels, is."""
+    figure, inside = axes.figure, axes.get_window_extent()
+    taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in points]
+    for x, y, text in places:
+        for down, side in itertools.product((6, -14, 20, -28, 34, -42, 48, -56, -70, -84, -98), ("left", "right")):
+            label = axes.annotate(text, (x, y), xytext=(9 if side == "left" else -9, down), ha=side,
+                                  textcoords="offset points", fontsize=9)
+            box = label.get_window_extent(figure.canvas.get_renderer())
+            if not any(box.overlaps(other) for other in taken) and inside.contains(box.x0, box.y0) and inside.contains(
+                    box.x1, box.y1):
+                break
+            label.remove()
+        taken.append(box)

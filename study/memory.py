@@ -86,8 +86,7 @@ def draw(results, path, title, shown):
     The pictures are of seed 0, the numbers of all seeds. The training mask is outlined. Without rows nothing is drawn.
     """
     def said(overlaps):
-        return f"{overlaps.mean():.2f}, {(overlaps >= 0.5).sum()} of {len(overlaps)} runs"
-
+        return f"overlap {overlaps.mean():.2f} ({(overlaps >= 0.5).sum()} of {len(overlaps)} ≥ 0.5)"
 
     shown = {variant: label for variant, label in shown.items() if 0 in results.rows.get(variant, {})}
     if not shown:
@@ -105,7 +104,8 @@ def draw(results, path, title, shown):
             found = from_text(row[f"picture {name}"], settings.size)
             panel.imshow(np.where(found[..., np.newaxis], (*to_rgb(ORANGE), 0.75), 0), interpolation="nearest")
             panel.contour(mask, [0.5], colors=BLUE, linewidths=2)
-            panel.set(xticks=[], yticks=[], xlabel=said(results.values(variant, name)))
+            panel.set(xticks=[], yticks=[])
+            panel.set_xlabel(said(results.values(variant, name)), fontsize=9)
             panel.set_title(words if variant == next(iter(shown)) else "", fontsize=11)
         line[0].set_ylabel(label, fontsize=11)
     axes[-1, 0].plot([], [], color=BLUE, lw=2, label="the training mask")

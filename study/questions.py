@@ -79,7 +79,8 @@ QUESTIONS = {
         varies=both({"U-Net": FEWER, "U-Net without skips": {**FEWER, "network": "unet-without-skips"},
                      "twelve convolutions": {**FEWER, "network": "convolutions"},
                      "dense network": {**FEWER, "network": "dense"}}),
-        draws={"sharing.png": partial(figures.dots, title="Without skips it draws the training mask", overlap=OVERLAP)},
+        draws={"sharing.png": partial(figures.dots, overlap=OVERLAP, title="The U-Net and twelve convolutions "
+                                      "generalise; without skips, or dense, they do not")},
         shows={"parameters": numbers.mean("parameters", ",.0f"), "train IoU": numbers.mean("train_iou"),
                **FITTED, **AGAINST, **TEMPLATE},
         reference="U-Net"),
@@ -93,7 +94,8 @@ QUESTIONS = {
         asks="Does over-parameterisation hurt?",
         varies=noise({**varied("width", (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0), name="width {:g}"),
                       **varied("width", (1 / 16, 1 / 8, 1 / 4), NARROW, "width {:g}; rate 0.01, 200 steps")}),
-        draws={"size.png": partial(figures.dots, title="More parameters do not hurt; too few learn by luck")},
+        draws={"size.png": partial(
+            figures.dots, title="Twice the width does as well; a quarter or less learns by luck")},
         shows={"parameters": numbers.mean("parameters", ",.0f"), **FITTED, **TEMPLATE},
         reference="width 1"),
     "samples": Question(
@@ -135,8 +137,7 @@ QUESTIONS = {
         draws={"memory.png": partial(memory.draw, shown={
                    "default, zero padding, noise fill": "default", "no skips, zero padding, noise fill": "no skips",
                    "slow, Dice, zero padding, noise fill": "slow, Dice", "dense, noise fill": "dense"},
-                   title="A rule, two templates and a lookup\nbelow: mean overlap with the training mask, and how many "
-                   "runs come to a half"),
+                   title="A rule, two templates and a lookup"),
                "border.png": partial(memory.draw_paddings, title="Without a border no mask is drawn, and three of "
                                      "four that failed find the rule")},
         shows=memory.NUMBERS, tables=(memory.border_table,)),
@@ -151,7 +152,7 @@ QUESTIONS = {
                                     "2017, 400 steps": TODAY_2017}, ("zero", "circular"))),
         measures=(place.measure,),
         draws={"place.png": partial(
-            place.draw, title="With a border the circle is lost as it leaves its place, without one it is found")},
+            place.draw, title="What fails loses the circle as it leaves its place, but without a border mostly not")},
         shows=place.NUMBERS),
     "race": Question(
         asks="Who is first, memory or rule, and does that decide?",
@@ -169,7 +170,7 @@ QUESTIONS = {
             **raced(with_paddings({name: RACERS[name] for name in (
                 "Adam, 0.001", "Adam, 0.0001", "Adam, 0.0001, Dice", "no skips, Adam, 0.001")}, ("circular",)))}),
         measures=INSTRUMENTS,
-        draws={"race.png": partial(race.draw, title="Who is first mostly wins; without a border it is the rule")},
+        draws={"race.png": partial(race.draw, title="Where the rule comes first, one image mostly suffices")},
         tables=(race.table,)),
     "strength": Question(
         asks="How faint may the circle be before one image no longer suffices?",
@@ -185,7 +186,7 @@ QUESTIONS = {
                if changes["strength"]}}),  # without a rule they are all the same two
         measures=INSTRUMENTS,
         draws={"strength.png": partial(
-            race.draw_strength, title="One image suffices where the rule comes before the memory")},
+            race.draw_strength, title="The fainter the circle, the later its rule, until one image does not suffice")},
         tables=(race.table,)),
     "dose": Question(
         asks="Which border carries the place?",
@@ -218,7 +219,8 @@ QUESTIONS = {
                       for factor in (0.0, 0.1, 1.0, 10.0)}),
         measures=(*INSTRUMENTS, receptive_field.needed_levels, receptive_field.receptive_field),
         draws={"deep.png": partial(
-            figures.dots, title="Slow networks find the rule where the deep levels are held still", **memory.ON_NOISE)},
+            figures.dots, title="Slow networks find the rule where the deep levels stand still or run ahead",
+            **memory.ON_NOISE)},
         shows={"train IoU": numbers.mean("train_iou"), **memory.NUMBERS, **receptive_field.NUMBERS}),
     "crossed": Question(
         asks="Is it the image or the initial weights that decide?",

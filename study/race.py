@@ -4,18 +4,16 @@ Both times are measured where the other solution cannot be had: the memory's whe
 that there is no rule (--strength 0), the rule's on a fresh image at every step, so that nothing can be remembered.
 """
 
-import itertools
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator
-from matplotlib.transforms import Bbox
 from scipy.stats import spearmanr
 
 from common.plots import BLUE, ORANGE
 from data import create_data
-from study.figures import GREY, finish, panels
+from study.figures import GREY, finish, label_each, panels
 from study.question import RACERS
 from study.results import ENOUGH, bootstrap, with_interval
 
@@ -101,30 +99,50 @@ def rank_correlation(by, scores):
     return spearmanr(by[known], scores[known]).statistic
 
 
-def correlations(results, words, chosen):
-    """Markdown: for each of GOALS how often who is first won, and rank correlations with their intervals over seeds.
+def decided(memory, rule, scores, goal):
+    """Whether of each racer who is first says rightly if most runs come to the goal, bool (racers,).
 
-    chosen: bool (racers,), those that count, and words, what they are called.
+    memory, rule, scores: (racers, seeds).
+    """
+    return (ratios(memory, rule) < 1) == comes(scores, goal)
+
+
+def comes(scores, goal):
+    """Whether most runs of each racer come to the goal, bool (racers,); scores: (racers, seeds)."""
+    return (scores >= goal).mean(axis=1) > 0.5
+
+
+HEAD = ("recipes", "IoU", "who is first says rightly whether most runs come to it", "with the seeds drawn anew",
+        "right if all are said to", "right by a limit on the steps to the rule, chosen afterwards",
+        "fail, of a ratio under 0.5", "come to it, of one above 2",
+        *(f"rank correlation of the score with {what}" for what in FORETOLD_BY))
+
+
+def correlations(results, words, chosen, timed=False):
+    """Markdown, cells under HEAD: for each of GOALS how often who is first won, and rank correlations; over seeds.
+
+    chosen: bool (racers,), those that count, and words, what they are called. timed: without those whose memory does
+    not come in most runs, of which nothing is known but that. None counts of which neither solution comes.
     """
     lines, generator = [], np.random.default_rng(0)
     for goal in GOALS:
         memory, rule, scores = races(results, goal)
-        known = chosen & ~np.isnan(ratios(memory, rule))
+        known = chosen & ~np.isnan(ratios(memory, rule)) & (np.isfinite(np.median(memory, axis=1)) | (not timed))
         memory, rule, scores = memory[known], rule[known], scores[known]
-        seeds = generator.integers(scores.shape[1], size=(1000, scores.shape[1]))
-        of, generalise = ratios(memory, rule), (scores >= goal).mean(axis=1) > 0.5
-        right = (of < 1) == generalise
-        broken = ((of < 0.5) & ~generalise).sum(), ((of > 2) & generalise).sum()
-        said = []
-        for what, by in FORETOLD_BY.items():
-            if not np.isnan(correlation := rank_correlation(by(memory, rule), scores)):
-                again = [rank_correlation(by(memory[:, some], rule[:, some]), scores[:, some]) for some in seeds]
-                said.append("of {} {:+.2f} [{:+.2f}, {:+.2f}]".format(
-                    what, correlation, *np.nanpercentile(again, [2.5, 97.5])))
-        left_out = "" if known.sum() == chosen.sum() else "; without those where neither solution comes"
-        lines.append(f"* {words}, at IoU {goal}: who is first wins in {right.sum()} of {len(right)} (most runs come to "
-                     f"it or do not{left_out}); a ratio under 0.5 fails in {broken[0]}, one above 2 succeeds in "
-                     f"{broken[1]}; rank correlation with the score: {', '.join(said) or 'there is no order'}.")
+        samples = [(memory[:, some], rule[:, some], scores[:, some])
+                   for some in generator.integers(scores.shape[1], size=(1000, scores.shape[1]))]
+        of, generalise, steps = ratios(memory, rule), comes(scores, goal), np.median(rule, axis=1)
+        low, high = np.percentile([decided(*sample, goal).sum() for sample in samples], [2.5, 97.5], method="nearest")
+        by_limit = max(((steps <= limit) == generalise).sum() for limit in (0, *steps))
+        cells = [words, goal, f"{decided(memory, rule, scores, goal).sum()} of {len(of)}", f"{low} to {high}",
+                 generalise.sum(), by_limit, f"{((of < 0.5) & ~generalise).sum()} of {(of < 0.5).sum()}",
+                 f"{((of > 2) & generalise).sum()} of {(of > 2).sum()}"]
+        for by in FORETOLD_BY.values():
+            again = [rank_correlation(by(*sample[:2]), sample[2]) for sample in samples]
+            correlation = rank_correlation(by(memory, rule), scores)
+            cells.append("no order" if np.isnan(correlation) else "{:+.2f} [{:+.2f}, {:+.2f}]".format(
+                correlation, *np.nanpercentile(again, [2.5, 97.5])))
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines
 
 
@@ -144,6 +162,17 @@ def within(results, goal=0.9):
             f"{ratio} with the run's own ratio, and of {size} with the size of its training circle."]
 
 
+def ratio(memory, rule):
+    """'0.85 [0.62, 1.16]': the ratio of one racer and its interval over seeds; memory, rule: steps, (seeds,)."""
+    samples = np.random.default_rng(0).integers(len(rule), size=(1000, len(rule)))
+    again = over(*(np.median(steps[samples], axis=1) for steps in (rule, memory)))
+    of = over(np.median(rule), np.median(memory))
+    if np.isnan(of):
+        return "neither"
+    low, high = np.nanpercentile(again, [2.5, 97.5], method="nearest")
+    return f"{of:.2f} [{low:.2f}, {high:.2f}]".replace("inf", "never")
+
+
 def middle(values):
     """'34 (20 to 61)': median and range of steps, some of which may never have been."""
     low, median, high = (f"{step:.0f}" if np.isfinite(step) else "never"
@@ -155,25 +184,29 @@ def table(results):
     """Markdown: a line for each racer, then what it says of the prediction; nothing before both times are known."""
     if not (found := racers(results)):
         return []
-    each = {goal: (races(results, goal)[2] >= goal, ratios(*races(results, goal)[:2])) for goal in GOALS}
-    memory, rule, scores = races(results, GOALS[-1])
+    each = {goal: races(results, goal) for goal in GOALS}
+    memory, rule, scores = each[GOALS[-1]]
     fitted = or_never(results.paired(list(found), column("train_iou", GOALS[-1])))
     head = ["", f"steps to the memory, train IoU {GOALS[-1]}", f"steps to the rule, unseen IoU {GOALS[-1]}",
             f"steps until its one image is fitted, train IoU {GOALS[-1]}", "IoU on unseen images after one",
-            *(f"rule over memory at {goal}; runs that come to it" for goal in GOALS)]
+            *(f"rule over memory at {goal}, with its interval; runs that come to it" for goal in GOALS)]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for number, variant in enumerate(found):
         cells = [name(results, variant), middle(memory[number]), middle(rule[number]), middle(fitted[number]),
                  with_interval(scores[number]), *(
-                     f"{'neither' if np.isnan(of[number]) else f'{of[number]:.2f}'}; {well[number].sum()} of "
-                     f"{len(well[number])}" for well, of in each.values())]
+                     f"{ratio(of[0][number], of[1][number])}; {(of[2][number] >= goal).sum()} of {len(of[2][number])}"
+                     for goal, of in each.items())]
         lines.append(f"| {' | '.join(cells)} |")
     bordered = np.array([results.settings(variant).padding == "zero" for variant in found])
-    first = np.array([name(results, variant) in RACERS for variant in found])
-    groups = {"Of the first eight": first, "With a border": bordered, "With and without": np.ones_like(bordered)}
-    groups = {words: of for words, of in groups.items() if of.any() and (words != "With a border" or not of.all())}
-    return [*lines, "", *(line for words, of in groups.items() for line in correlations(results, words, of)),
-            *within(results)]
+    first = np.array([name(results, variant) in (*RACERS, "2017, today's weights, zero padding") for variant in found])
+    groups = {"the first nine": first, "with a border": bordered, "with and without": np.ones_like(bordered)}
+    lines += ["", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
+    for words, of in groups.items():
+        if of.any() and (words != "with a border" or not of.all()):
+            lines += correlations(results, words, of)
+    if np.isinf([np.median(of[0], axis=1) for of in each.values()]).any():
+        lines += correlations(results, "whose memory comes in most runs", np.ones_like(bordered), timed=True)
+    return [*lines, "", *within(results)]
 
 
 def name(results, variant):
@@ -212,10 +245,10 @@ def draw(results, path, title, goal=0.9):
     axes.axvline(1, color=GREY, ls=":", lw=1.5)
     axes.axhline(results.values(variants[0], "training_mask_iou_mean").mean(), color=GREY, ls=":", lw=1.5,
                  label="chance: the training mask on other images")
-    axes.set(xscale="log", xlim=(edges[0], 1.3 * edges[1]), ylim=(-0.03, 1.03),
+    axes.set(xscale="log", xlim=(edges[0] / 1.3, 1.3 * edges[1]), ylim=(-0.03, 1.03),
              ylabel="IoU on images it never saw, from one image",
              xlabel=f"steps to the rule / steps to the memory (IoU {goal})\n"
-                    "(at the left edge the memory never comes, at the right the rule)")
+                    "(at the left edge the memory never comes, at the right the rule; faint: single runs)")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
@@ -224,22 +257,6 @@ def draw(results, path, title, goal=0.9):
                       if settings.padding == "zero" or replace(settings, padding="zero") not in places],
                axes.transData.transform(taken))
     finish(figure, path, title)
-
-
-def label_each(axes, places, points):
-    """Write a label beside each of `places`, (x, y, text), where no other label and none of `points`, in pixels, is."""
-    figure, inside = axes.figure, axes.get_window_extent()
-    taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in points]
-    for x, y, text in places:
-        for down, side in itertools.product((6, -14, 20, -28, 34, -42, 48, -56, -70, -84, -98), ("left", "right")):
-            label = axes.annotate(text, (x, y), xytext=(9 if side == "left" else -9, down), ha=side,
-                                  textcoords="offset points", fontsize=9)
-            box = label.get_window_extent(figure.canvas.get_renderer())
-            if not any(box.overlaps(other) for other in taken) and inside.contains(box.x0, box.y0) and inside.contains(
-                    box.x1, box.y1):
-                break
-            label.remove()
-        taken.append(box)
 
 
 def draw_strength(results, path, title, goal=0.5):
