@@ -28,18 +28,19 @@ def measure(run, settings, images=30):
 
 
 def draw(results, path, title):
-    """IoU on unseen images over the number of training images, by network; and what marking both circles scores."""
+    """The share of images that are decided right over the number of training images, by network; every dot is a seed.
+
+    The rightmost is a fresh image at every step.
+    """
     figure, (axes,) = panels(1, 3.8)
-    for network, colour in (("unet", BLUE), ("convolutions", ORANGE)):
-        of = {results.settings(variant).samples: results.values(variant) for variant in results.variants
-              if results.settings(variant).network == network}
+    for network, colour, label in (("unet", BLUE, "U-Net"), ("convolutions", ORANGE, "convolutions, 25 x 25 pixels")):
+        of = {results.settings(variant).samples: results.values(variant, RIGHT) for variant in results.variants
+              if (results.settings(variant).network, results.settings(variant).task) == (network, "larger")}
         for samples, values in of.items():
             axes.plot(np.full(len(values), samples), values, ".", color=colour, alpha=0.3)
-        axes.plot(list(of), [values.mean() for values in of.values()], color=colour, marker="o", lw=2.5,
-                  label={"unet": "U-Net", "convolutions": "convolutions, 25 x 25 pixels"}[network])
-    axes.axhline(np.mean([results.values(variant, BOTH).mean() for variant in results.variants]), color=GREY, ls=":",
-                 label="both circles marked")
-    axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="training images", ylabel="IoU on images it never saw")
+        axes.plot(list(of), [values.mean() for values in of.values()], color=colour, marker="o", lw=2.5, label=label)
+    axes.axhline(0.5, color=GREY, ls=":", label="one of the two, taken blindly")
+    axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="training images", ylabel="share of unseen images decided right")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     finish(figure, path, title, axes)

@@ -229,6 +229,17 @@ def test_a_race_in_which_the_memory_never_comes_is_the_rules_and_one_without_eit
         assert any(line.startswith(f"| {words} | 0.9 | {count} of {count} |") for line in lines)
 
 
+def test_the_figure_of_two_circles_shows_no_run_with_one_circle(tmp_path, monkeypatch):
+    question, drawn = QUESTIONS["larger"], []
+    rows = [a_row(question, variant, 0, {larger.RIGHT: 0.25 if "one circle" in variant else 0.75})
+            for variant in question.varies]
+    write_table(rows, tmp_path / "larger.csv")
+    monkeypatch.setattr(larger, "finish", lambda figure, path, title, axes: drawn.extend(axes.get_lines()))
+    larger.draw(Results(question, read_rows(tmp_path / "larger.csv")), tmp_path / "larger.png", "")
+    heights = [y for line in drawn for y in line.get_ydata()]
+    assert set(heights) == {0.75, 0.5}  # and chance
+
+
 def test_the_variance_of_crossed_scores_is_that_of_images_of_weights_and_the_rest():
     changes = {"Adam, 0.0001, weights": {"val_iou_mean": lambda seed: seed / 10},
                **{f"Adam, 0.0002, weights {seed}": {"val_iou_mean": seed / 10} for seed in range(5)}}
