@@ -41,7 +41,8 @@ def parse(description, fields, *, words=None, from_training=False, line=None):
         metadata, value = field.metadata, field.default
         inherited = from_training and (metadata["group"] == "data" or field.name == "seed")
         default = "as trained" if inherited else as_flag(field.name, value).partition(" ")[2]
-        default = "none" if value in (None, ()) else default or "off"
+        if value in (None, ()) or isinstance(value, bool):
+            default = {True: "on", False: "off"}.get(value, "none")
         if isinstance(value, bool):
             how = dict(action=argparse.BooleanOptionalAction)
         else:

@@ -152,7 +152,7 @@ QUESTIONS = {
                                     "2017, 400 steps": TODAY_2017}, ("zero", "circular"))),
         measures=(place.measure,),
         draws={"place.png": partial(
-            place.draw, title="What fails loses the circle as it leaves its place, but without a border mostly not")},
+            place.draw, title="Failing recipes lose the circle as it moves away; without a border mostly not")},
         shows=place.NUMBERS),
     "race": Question(
         asks="Who is first, memory or rule, and does that decide?",

@@ -193,6 +193,7 @@ def test_help_names_every_flag_with_its_default(monkeypatch, capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert text.count("(default: as trained)") == len(fields_of("data", "seed"))
     assert "(default: 100)" in text
+    assert re.search(r"exposures differ \(default: on\)", text)
 
 
 def test_settings_are_read_back(tmp_path):
