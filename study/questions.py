@@ -244,7 +244,8 @@ QUESTIONS = {
             "U-Net, a fresh image at each step": fresh(LARGER),
             "U-Net, 1 image, of one circle": {**LARGER, "task": "shape"}}),
         measures=(larger.measure,),
-        draws={"larger.png": partial(larger.draw, title="Of two circles the larger: how many images it takes")},
+        draws={"larger.png": partial(
+            larger.draw, title="One image does not teach which of two circles is larger; more do, in part")},
         shows={"train IoU": numbers.mean("train_iou"), **larger.NUMBERS}),
     "windows": Question(
         asks="Is an example a pixel, a window or an image?",
