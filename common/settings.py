@@ -19,7 +19,7 @@ RECIPES = {
                  optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0, output_bias="zero",
                  bias_rate=1.0, steps=2000),
     # what --image means where no other is named; docs/real.md
-    "own": dict(loss="both", learning_rate=0.001, clip_norm=1.0, bias_rate=1.0, steps=600),
+    "own": dict(loss="both", learning_rate=0.001, clip_norm=1.0, bias_rate=1.0, width=0.5, steps=1200),
 }
 
 
