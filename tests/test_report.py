@@ -209,9 +209,9 @@ def test_the_race_is_won_by_who_is_first_and_lost_where_the_prediction_fails():
     line = next(line for line in lines if line.startswith("| with and without | 0.9 |"))
     assert line == (f"| with and without | 0.9 | {racers} of {racers} | {racers} to {racers} | {racers - 1} | {racers} "
                     f"| 0 of {racers - 1} | 0 of 1 | -1.00 [-1.00, -1.00] | -1.00 [-1.00, -1.00] | no order |")
-    failed = lines_of_table("race", {**won, **changes, "SGD, 0.1: one": {"val_iou_mean": 0.5},
-                                     "Adam, 0.0001: one": {"val_iou_mean": 0.95}})
-    line = next(line for line in failed if line.startswith("| with and without | 0.9 |"))
+    lines = lines_of_table("race", {**won, **changes, "SGD, 0.1: one": {"val_iou_mean": 0.5},
+                                    "Adam, 0.0001: one": {"val_iou_mean": 0.95}})
+    line = next(line for line in lines if line.startswith("| with and without | 0.9 |"))
     assert f"| {racers - 2} of {racers} | {racers - 2} to {racers - 2} | " in line
     assert f"| 1 of {racers - 1} | 1 of 1 |" in line
 
@@ -222,22 +222,19 @@ def test_a_race_in_which_the_memory_never_comes_is_the_rules_and_one_without_eit
         ": memory": {memory: 100}, ": rule": {rule: lambda seed: 10 + seed}, "SGD, 0.1: memory": {memory: ""},
         "no skips, Adam, 0.001: memory": {memory: ""}, "no skips, Adam, 0.001: rule": {rule: ""}})
     for racer, said in (("SGD, 0.1", "0.00 [0.00, 0.00]"), ("no skips, Adam, 0.001", "neither")):
-        line = next(line for line in lines if line.startswith(f"| {racer} |"))
-        assert line.endswith(f"| {said}; 10 of 10 |")
+        assert any(line.startswith(f"| {racer} |") and line.endswith(f"| {said}; 10 of 10 |") for line in lines)
     racers = len([variant for variant in QUESTIONS["race"].varies if ": one image" in variant])
-    for words, count in (("with and without", racers - 1), ("whose memory comes in most runs", racers - 2)):
+    for words, count in ("with and without", racers - 1), ("whose memory comes in most runs", racers - 2):
         assert any(line.startswith(f"| {words} | 0.9 | {count} of {count} |") for line in lines)
 
 
 def test_the_figure_of_two_circles_shows_no_run_with_one_circle(tmp_path, monkeypatch):
     question, drawn = QUESTIONS["larger"], []
-    rows = [a_row(question, variant, 0, {larger.RIGHT: 0.25 if "one circle" in variant else 0.75})
-            for variant in question.varies]
-    write_table(rows, tmp_path / "larger.csv")
+    write_table([a_row(question, variant, 0, {larger.RIGHT: 0.25 if "one circle" in variant else 0.75})
+                 for variant in question.varies], tmp_path / "larger.csv")
     monkeypatch.setattr(larger, "finish", lambda figure, path, title, axes: drawn.extend(axes.get_lines()))
     larger.draw(Results(question, read_rows(tmp_path / "larger.csv")), tmp_path / "larger.png", "")
-    heights = [y for line in drawn for y in line.get_ydata()]
-    assert set(heights) == {0.75, 0.5}  # and chance
+    assert {y for line in drawn for y in line.get_ydata()} == {0.75, 0.5}  # and chance
 
 
 def test_the_variance_of_crossed_scores_is_that_of_images_of_weights_and_the_rest():

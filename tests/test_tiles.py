@@ -5,7 +5,7 @@ import pytest
 
 import model
 from common.settings import Settings
-from common.tiles import averaged, in_tiles
+from common.tiles import averaged, in_tiles, spans
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def test_tiles_cover_every_size(size):
 
     assert np.array_equal(in_tiles(first, image, 128, 32, 32), image[..., :1].astype("float32"))
     assert max(side for shape in tiles for side in shape) <= 128
+    assert all(start % 32 == 0 for side in size for start, _, _ in spans(side, 128, 32, 32))  # as pooling goes
 
 
 def test_an_average_is_the_same_however_the_image_is_turned(network):
