@@ -207,7 +207,7 @@ def crops(labelled, settings):
     """Yield crops of `Labelled` images for ever: grey values and masks, float32 (1, crop, crop, channels or 1).
 
     Every second is drawn around a pixel of the foreground, however rare that is, the others around any labelled one.
-    Each is turned by quarters and flipped, and its scale, contrast and brightness change as the settings say.
+    Each is turned by quarters and flipped, and its contrast and brightness change as the settings say.
     """
     generator = random_stream(settings.seed, "augmentation")
     pixels = [[Pixels(mask >= least) for least in (1, 0)] for _, mask in labelled]
@@ -215,49 +215,29 @@ def crops(labelled, settings):
     while True:
         for around in (0, 1):
             number = generator.integers(len(labelled))
-            image, mask = labelled[number]
-            place = pixels[number][around].draw(generator)
-            x, y = crop(generator, image, mask, place, settings)
+            x, y = crop(generator, *labelled[number], pixels[number][around].draw(generator), settings.crop)
             contrast = np.exp(generator.uniform(-1, 1) * np.log(settings.contrast))
-            moved = settings.brightness * generator.normal() + settings.tint * generator.normal(size=image.shape[2])
-            if settings.shade:
-                moved = moved + settings.shade * smooth(generator, settings.crop, 1)
+            moved = settings.brightness * generator.normal() + settings.tint * generator.normal(size=x.shape[2])
             middle, deviation = exposures[number]
             x = middle + contrast * (x - middle) + moved * deviation
             yield x[np.newaxis].astype("float32"), y[np.newaxis].astype("float32")
 
 
-def crop(generator, image, mask, place, settings):
-    """A random crop in which the pixel `place` (row, column) lies; beyond its border an image is mirrored.
+def crop(generator, image, mask, place, side):
+    """A random crop in which the pixel `place` (row, column) lies, turned and flipped; image and mask alike.
 
-    image, mask: (height, width, channels); returns float64 and int8 of settings.crop pixels a side.
+    Beyond its border an image is mirrored. image, mask: (height, width, channels); returns (side, side, channels).
     """
-    zoom = np.exp(generator.uniform(-1, 1) * np.log(settings.zoom))
-    side = settings.crop * zoom
-    corner = [np.clip(round(at - generator.uniform(0, side - 1)), 0, max(0, whole - round(side)))
+    corner = [int(np.clip(at - generator.integers(side), 0, max(0, whole - side)))
               for at, whole in zip(place, mask.shape[:2], strict=True)]
-    turn = np.rint(np.linalg.matrix_power([[0, -1], [1, 0]], generator.integers(4))) * [generator.choice((-1, 1)), 1]
-    matrix = zoom * turn  # of rows and columns of the crop to those of the image, both from their middles
-    start = np.add(corner, (side - 1) / 2) - matrix @ np.full(2, (settings.crop - 1) / 2)
-    places = np.moveaxis(np.indices((settings.crop, settings.crop)), 0, 2) @ matrix.T + start  # (crop, crop, 2)
-    if settings.elastic:
-        places += settings.elastic * smooth(generator, settings.crop, 2)
-    rows, columns = np.moveaxis(places.astype("float32"), 2, 0)
+    turns, mirror = generator.integers(4), 1 - 2 * generator.integers(2)
 
-    def cut(array, interpolation):
-        return cv2.remap(array, columns, rows, interpolation, borderMode=cv2.BORDER_REFLECT_101).reshape(
-            settings.crop, settings.crop, -1)
+    def cut(array):
+        part = array[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
+        missing = [(0, side - length) for length in part.shape[:2]]
+        return np.rot90(np.pad(part, [*missing, (0, 0)], mode="reflect"), turns)[:, ::mirror]
 
-    return cut(image, cv2.INTER_LINEAR).astype("float64"), cut(mask, cv2.INTER_NEAREST)
-
-
-def smooth(generator, side, channels):
-    """Random smooth fields, float64 (side, side, channels): standard normal values on a grid of 3 x 3, bicubic between.
-
-    Displacements of such a field are the elastic deformation of Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597).
-    """
-    coarse = generator.normal(size=(3, 3, channels))
-    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, channels)
+    return cut(image), cut(mask)
 
 
 def write_data(X, Y, folder):

@@ -84,8 +84,8 @@ def build(settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, No
 
     settings: network, depth, padding, padding_levels, width, initial_weights, precision and output_bias count here,
     and for the dense network the size of the images.
-    mean, variance: of the grey values of the training sample; they become the first layer. Numbers, or of colour
-    images a list with one for each channel.
+    mean, variance: of the grey values of the training sample; they become the first layer. Numbers, or lists with one
+    for each channel.
     share: of the foreground in the training sample, 0..1, for the bias of the output.
     size: height and width, pixels, rounded up to what `pad` makes of them; only needed to see the sizes within.
     """
@@ -102,9 +102,9 @@ def connect(settings, mean, variance, share, size):
     if settings.network == "dense":
         size = settings.size  # a weight for every pixel: no other size fits
     size = tuple(side and side + -side % FACTOR for side in size)
-    colour = np.ndim(mean) > 0
-    inputs = keras.Input((*size, len(mean) if colour else 1), name="grey_values", dtype="float32")
-    x = layers.Normalization(axis=-1 if colour else None, mean=mean, variance=variance, dtype="float32",
+    channels = np.ndim(mean) > 0
+    inputs = keras.Input((*size, len(mean) if channels else 1), name="grey_values", dtype="float32")
+    x = layers.Normalization(axis=-1 if channels else None, mean=mean, variance=variance, dtype="float32",
                              name="normalisation")(inputs)
     body = {"unet": unet, "unet-without-skips": unet, "convolutions": convolutions, "pixel": pixel, "dense": dense}
     x = body[settings.network](x, settings, initial_logit(settings, share))
@@ -213,8 +213,8 @@ def predict(network, X, average=False):
 def predict_image(network, image, average=False, match=False):
     """The same of one image of any kind, (height, width, channels), in the colours or greys that the network knows.
 
-    match: bring it to the mean and deviation of grey values that the network was trained on. Returns float32 (height,
-    width, 1).
+    match: bring it to the exposure that the network was trained on, as `train.train_own` leaves it in the first layer.
+    Returns float32 (height, width, 1).
     """
     image = in_channels(image, network.input_shape[3])
     trained = network.get_layer("normalisation")

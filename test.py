@@ -5,6 +5,7 @@ flags change them: test a network that knows one circle on rectangles, or on 512
 images of your own: a mask and an outline of each, and which ones it is least sure of.
 """
 
+import contextlib
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -76,7 +77,7 @@ def segment_folder(settings, network, images, masks, screen):
     """
     import model
 
-    known = {os.path.realpath(path) for path in settings.image}
+    known = {os.path.realpath(image): mask for image, mask in zip(settings.image, settings.mask, strict=True)}
     rows, tiles, shown = [], [], set(pictures.picked(len(images)))
     with in_place_of(settings.vis) as folder:
         for number, path in enumerate(images):
@@ -88,21 +89,25 @@ def segment_folder(settings, network, images, masks, screen):
                                 "again with a lower --learning-rate")
             prediction = metrics.predicted(probabilities)
             scores = own_scores(image, prediction, *read_mask(masks[path], alone=True)) if path in masks else {}
-            rows.append({"image": path.name, "trained_on": "yes" if os.path.realpath(path) in known else "no",
+            labelled = known.get(os.path.realpath(path))
+            rows.append({"image": path.name, "trained_on": "yes" if labelled else "no",
                          "foreground_share": f"{prediction.mean():.6f}",
                          "uncertainty": f"{metrics.uncertainty(probabilities):.6f}", **scores})
             picture, outline = pictures.shown(image), (prediction, pictures.FALSE_ALARM)
             write_png(folder / "masks" / f"{path.stem}.png", prediction * np.uint8(255))
             write_png(folder / "overlays" / f"{path.stem}.png", pictures.outlined(picture, outline))
             if number in shown:
-                tile = pictures.outlined(pictures.fitted(picture, *[pictures.MIDDLE_TILE] * 2), outline)
                 score = f"IoU {float(scores['network_iou']):.3f}" if scores else f"{prediction.mean():.1%}"
+                with contextlib.suppress(UserError):  # of the labelled one the mask is shown, if it is still there
+                    if labelled:
+                        outline, score = (np.logical_and(*read_mask(labelled)), pictures.MISSED), "labelled"
+                tile = pictures.outlined(pictures.fitted(picture, *[pictures.MIDDLE_TILE] * 2), outline)
                 tiles.append((tile, f"{path.name}: {score}"))
             screen.show(number + 1, path.name)
         write_table(rows, folder / "metrics.csv")
-        pictures.sheet(tiles, f"{len(tiles)} of {len(rows)} images; the outline is the network's, the number "
+        pictures.sheet(tiles, f"{len(tiles)} of {len(rows)} images; the number is "
                        f"{'the IoU with the mask' if masks else 'the share of the foreground'}",
-                       folder / "contact_sheet.png", largest=pictures.MIDDLE_TILE)
+                       folder / "contact_sheet.png", pictures.OUTLINES, pictures.MIDDLE_TILE)
     return rows
 
 

@@ -15,6 +15,8 @@ from common import metrics
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, in_place_of, write_table
+from common.images import exposure
+from common.losses import make_loss
 from common.optimizers import make_optimizer
 from common.screen import STARTED, Screen, Stopwatch, closing_words, own_closing_words
 from common.settings import Settings, write_settings
@@ -92,9 +94,9 @@ def train_own(settings, labelled, report=lambda step, row: None):
 
     watch = Stopwatch()
     with watch("trace"):
-        pixels = [image.reshape(-1, image.shape[2])[:: 1 + image.size // 10**6] for image, _ in labelled]
-        network = compiled(settings, *(np.concatenate(of)[np.newaxis, np.newaxis] for of in (
-            pixels, [mask.reshape(-1, 1) for _, mask in labelled])))
+        middle, deviation = np.mean([exposure(image) for image, _ in labelled], axis=0).T
+        foreground, known = (sum(np.count_nonzero(mask >= least) for _, mask in labelled) for least in (1, 0))
+        network = untrained(settings, middle.tolist(), (deviation**2).tolist(), foreground / known)
 
     samples = ((model.pad(image), model.pad(mask)) for image, mask in crops(labelled, settings))
     record_at = {max(1, round(share * settings.steps)) for share in np.linspace(0, 1, RECORDS + 1)[1:]}
@@ -128,9 +130,15 @@ def fit(network, samples, steps, watch):
 
 
 def compiled(settings, X, Y):
-    """The untrained network for the samples X, Y, with the settings' initial weights, loss and optimiser.
+    """The untrained network for the samples X, Y: as of `untrained`.
 
     Of the masks it is told no more than the share of the foreground; where they are negative they are passed over.
+    """
+    return untrained(settings, float(X.mean()), float(X.var()), float(Y[Y >= 0].mean()))
+
+
+def untrained(settings, mean, variance, share):
+    """The untrained network with the settings' initial weights, loss and optimiser; the rest as of `model.build`.
 
     Raises `UserError` for a precision that the device does not gain from.
     """
@@ -140,8 +148,7 @@ def compiled(settings, X, Y):
     if settings.precision == "mixed_float16" and device() == "CPU":
         raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in float32; leave it out")
     keras.utils.set_random_seed(settings.seed if settings.weights_seed < 0 else settings.weights_seed)
-    statistics = [float(of()) if X.shape[3] == 1 else of(axis=(0, 1, 2)).tolist() for of in (X.mean, X.var)]
-    network = model.build(settings, *statistics, float(Y[Y >= 0].mean()))
+    network = model.build(settings, mean, variance, share)
     network.compile(make_optimizer(settings, model.DEEP), make_loss(settings))
     network.optimizer.build(network.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
     return network
@@ -181,36 +188,6 @@ def samples_in_turn(settings, X, Y):
     else:  # they stay on the device
         yield from itertools.cycle([tuple(keras.ops.convert_to_tensor(model.pad(array[np.newaxis])) for array in sample)
                                     for sample in zip(X, Y, strict=True)])
-
-
-def make_loss(settings):
-    """The loss of the settings, of masks and probabilities, (n, height, width, 1); lower is better.
-
-    Pixels whose mask is negative are passed over. Cross-entropy is averaged over pixels. Dice (Milletari, Navab and
-    Ahmadi 2016, arXiv 1606.04797) is of each image by itself, over all its pixels, as Keras' own but for
-    --dice-smoothing, which the experiment of 2017 has.
-    """
-    from common.backend import keras
-
-    ops = keras.ops
-
-    def cross_entropy(masks, labelled, probabilities):
-        of_pixels = keras.losses.binary_crossentropy(masks, probabilities, label_smoothing=settings.label_smoothing)
-        return ops.sum(of_pixels * labelled[..., 0]) / ops.maximum(ops.sum(labelled), 1)
-
-    def dice(masks, labelled, probabilities):
-        overlap = ops.sum(masks * probabilities, axis=(1, 2, 3))
-        total = ops.sum(masks, axis=(1, 2, 3)) + ops.sum(labelled * probabilities, axis=(1, 2, 3))
-        smoothing = settings.dice_smoothing
-        return 1 - (2 * overlap + smoothing) / (total + (smoothing + keras.config.epsilon()))
-
-    terms = {"cross-entropy": [cross_entropy], "dice": [dice], "both": [cross_entropy, dice]}[settings.loss]
-
-    def loss(masks, probabilities):
-        labelled = ops.cast(masks >= 0, "float32")
-        return sum(term(masks * labelled, labelled, probabilities) for term in terms)
-
-    return loss
 
 
 def evaluation_steps(settings):

@@ -15,10 +15,11 @@ LEGEND = (
     (MISSED, "missed: in the ground truth only"),
     (FALSE_ALARM, "false alarm: in the prediction only"),
 )
+OUTLINES = ((MISSED, "your mask"), (FALSE_ALARM, "the network"))  # of one's own images
 BACKGROUND, CANVAS, TEXT = (0, 0, 0), (48, 48, 48), (235, 235, 235)
 MARGIN = 16
 OVERVIEW_TILES, OVERVIEW_COLUMNS, TILE = 100, 10, 112  # the last in pixels
-MIDDLE_TILE, LARGE_TILE = 236, 608  # of one's own images: five or two side by side
+MIDDLE_TILE, LARGE_TILE = 236, 608  # of one's own images: four or one side by side
 
 
 def compare(mask, prediction):
@@ -137,5 +138,4 @@ def fit(labelled, predictions, iou, path):
               f"image {number}: IoU {score:.3f}")
              for number, ((image, mask), prediction, score) in enumerate(
                  zip(labelled, predictions, iou, strict=True), start=1)]
-    sheet(tiles, "what it was trained on", path, legend=((MISSED, "your mask"), (FALSE_ALARM, "the network")),
-          largest=LARGE_TILE)
+    sheet(tiles, "what it was trained on", path, OUTLINES, LARGE_TILE)

@@ -19,7 +19,7 @@ RECIPES = {
                  optimizer="sgd", learning_rate=0.001, schedule="constant", clip_norm=0.0, output_bias="zero",
                  bias_rate=1.0, steps=2000),
     # what --image means where no other is named; docs/real.md
-    "own": dict(loss="both", learning_rate=0.001, clip_norm=1.0, bias_rate=1.0, width=0.5, steps=1200),
+    "own": dict(loss="both", learning_rate=0.001, clip_norm=1.0, bias_rate=1.0, width=0.5, steps=2000),
 }
 
 
@@ -147,12 +147,6 @@ class Settings:
         (), "own", "the mask of each image, in the same order: two values, or strokes", metavar="FILE")
     crop: int = setting(
         160, "own", "side of the crops, pixels", metavar="PIXELS", least=SMALLEST_SIDE, most=1024)
-    zoom: float = setting(
-        1.0, "own", "crops are enlarged or reduced by up to this factor, as objects differ in size", metavar="FACTOR",
-        least=1, most=4)
-    elastic: float = setting(
-        0.0, "own", "how far crops are bent, as living things are: standard deviation at nine points, pixels",
-        metavar="PIXELS", least=0, most=100)
     contrast: float = setting(
         1.4, "own", "their contrast is changed by up to this factor, as photographs differ", metavar="FACTOR", least=1,
         most=10)
@@ -161,13 +155,10 @@ class Settings:
         metavar="SHARE", least=0, most=10)
     tint: float = setting(
         0.1, "own", "the same of each colour by itself", metavar="SHARE", least=0, most=10)
-    shade: float = setting(
-        0.0, "own", "the same of each of nine points of a crop by itself, as light is uneven", metavar="SHARE", least=0,
-        most=10)
 
     match: bool = setting(
-        True, "own", "bring each image to the mean and deviation of grey values that the network was trained on, for "
-        "exposures differ")
+        True, "own", "bring each image to the median grey values that the network was trained on, and nearly to "
+        "their deviation, for exposures differ")
 
     vis: str = setting("vis", "test", "folder for what test.py and data.py draw", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)

@@ -109,7 +109,7 @@ def main():
         return
     check_folder(folder, "--output")
     if wanted.folder:
-        real.run(wanted.folder, folder / "real.csv", wanted.only, wanted.flags or "")
+        real.run(wanted.folder, folder / "real.csv", wanted)
         rows = read_table(folder / "real.csv")
         print("\n".join([*real.table(rows), "", *real.telling(rows)]))
         return

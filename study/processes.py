@@ -57,15 +57,22 @@ def attempt(settings, measures):
         return settings, None, f"{type(error).__name__}: {error}"
 
 
+def in_processes(number):
+    """So many processes of one thread each: joblib's, which give results as they come."""
+    import joblib
+
+    os.environ.update(ENVIRONMENT)  # before TensorFlow starts in the processes, which inherit it
+    # each run leaves some 100 MB behind in TensorFlow; joblib replaces a process that has grown, and would warn of it
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+    return joblib.Parallel(number, return_as="generator_unordered")
+
+
 def on_this_machine(runs, measures, wanted):
     """Yield the results of `attempt` for a list of settings as they come, from `wanted.processes` on this machine."""
     import joblib
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    os.environ.update(ENVIRONMENT)  # before TensorFlow starts in the processes, which inherit it
-    # each run leaves some 100 MB behind in TensorFlow; joblib replaces a process that has grown, and would warn of it
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
-    parallel = joblib.Parallel(n_jobs=wanted.processes, return_as="generator_unordered")
+    parallel = in_processes(wanted.processes)
     waiting = dict.fromkeys(runs)
     # a process that is killed takes those beside it with it: then one at a time, which needs less memory too
     for batch in ([*runs], *([settings] for settings in runs)):

@@ -5,6 +5,7 @@ learns from the first image and segments the others, then from the second, and f
 """
 
 import dataclasses
+import itertools
 import shlex
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from common.forest import Forest
 from common.images import in_channels, read_image, read_mask
 from common.settings import Settings
 from data import Labelled, read_labelled
+from study.processes import in_processes
 
 LABELLED = 3  # images of a set that are the labelled one in turn
 KNOWN_BY = ("set", "labelled", "labels", "method", "flags")  # the columns that tell a row
@@ -50,22 +52,23 @@ def strokes(labelled, seed):
 
 
 def network(labelled, settings):
-    """Train the network on one labelled image; returns a function of an image that gives probabilities."""
+    """Train the network on one labelled image; returns functions of an image that give probabilities, by their name."""
     import model
 
     run = train.train_own(settings, [labelled])
-    return lambda image: model.predict_image(run.network, image, settings.average, settings.match)
+    return {name: lambda image, average=average: model.predict_image(run.network, image, average, settings.match)
+            for name, average in (("network", False), ("network, averaged", True))}
 
 
 def forest(labelled, settings):
     """The same of the random forest."""
     of = Forest([labelled], settings.seed)
-    return lambda image: of.predict(in_channels(image, labelled.image.shape[2]))
+    return {"forest": lambda image: of.predict(in_channels(image, labelled.image.shape[2]))}
 
 
 def otsu(labelled, settings):
     """The same of blur + Otsu, which learns nothing: the brighter side."""
-    return lambda image: baselines.blur_otsu_sides(image)[0].astype("float32")
+    return {"blur + Otsu": lambda image: baselines.blur_otsu_sides(image)[0].astype("float32")}
 
 
 METHODS = {"network": network, "forest": forest, "blur + Otsu": otsu}
@@ -73,60 +76,99 @@ EITHER_SIDE = ("blur + Otsu",)  # of its two sides the better counts on each ima
 
 
 def measured(method, labels, folder, number, settings):
-    """How well a method segments the others that learned from image `number` of a folder, by its mask or by strokes."""
+    """How well a method segments the others that learned from image `number` of a folder, by its mask or by strokes.
+
+    Returns the columns of a row for each of its ways to predict, {name: dict}.
+    """
     images, masks = numbered(folder, "X"), numbered(folder, "Y")
     own = dataclasses.replace(settings, image=(str(images[number]),), mask=(str(masks[number]),))
     (labelled,) = read_labelled(own)
     if labels == "strokes":
         labelled = strokes(labelled, number)
     started = time.perf_counter()
-    predict = METHODS[method](labelled, own)
-    learned = time.perf_counter()
-    others = {other: predict(read_image(path)) for other, path in images.items() if other != number}
-    predicted = time.perf_counter()
-    truth = {other: read_mask(masks[other], alone=True)[0] for other in others}
-    found = {other: metrics.predicted(of) for other, of in others.items()}
-    if method in EITHER_SIDE:
-        found = {other: max((of, ~of), key=lambda side, other=other: metrics.iou(truth[other][None], side[None])[0])
-                 for other, of in found.items()}
-    each = [metrics.iou(truth[other][np.newaxis], found[other][np.newaxis])[0] for other in others]
-    both, either = (sum(of(truth[other], found[other]).sum() for other in others) for of in (
-        np.logical_and, np.logical_or))
-    return {"n": len(each), "iou_mean": np.mean(each), "iou_pooled": both / either,
-            **{f"iou_{other}": of for other, of in zip(others, each, strict=True)},
-            **{f"uncertainty_{other}": metrics.uncertainty(of) for other, of in others.items()},
-            "train_seconds": round(learned - started, 1),
-            "image_seconds": round((predicted - learned) / len(each), 2)}
+    ways = METHODS[method](labelled, own)
+    taken = time.perf_counter() - started
+    others = [other for other in images if other in masks and other != number]
+    truth = [read_mask(masks[other], alone=True)[0] for other in others]
+    return {name: {"n": len(others), **scores(predict, [images[other] for other in others], truth, others,
+                                              name in EITHER_SIDE), "train_seconds": round(taken, 1)}
+            for name, predict in ways.items()}
 
 
-def run(folders, path, only="all", flags="", report=print):
+def scores(predict, images, truth, numbers, either_side):
+    """How well `predict` segments `images`, paths, of `numbers` with the masks `truth`: the columns of a row."""
+    started = time.perf_counter()
+    probabilities = [predict(read_image(path)) for path in images]
+    taken = time.perf_counter() - started
+    found = [metrics.predicted(of) for of in probabilities]
+    if either_side:
+        found = [max((of, ~of), key=lambda side, mask=mask: metrics.iou(mask[None], side[None])[0])
+                 for of, mask in zip(found, truth, strict=True)]
+    each = [metrics.iou(mask[None], of[None])[0] for of, mask in zip(found, truth, strict=True)]
+    both, either = (sum(of(mask, prediction).sum() for mask, prediction in zip(truth, found, strict=True))
+                    for of in (np.logical_and, np.logical_or))
+    return {"iou_mean": np.mean(each), "iou_pooled": both / either,
+            **{f"iou_{number}": of for number, of in zip(numbers, each, strict=True)},
+            **{f"uncertainty_{number}": metrics.uncertainty(of)
+               for number, of in zip(numbers, probabilities, strict=True)},
+            "image_seconds": round(taken / len(each), 2)}
+
+
+def run(folders, path, wanted, report=print):
     """Measure every method on the sets in `folders`; each row is written into the CSV at `path` as it is done.
 
-    Rows that are there already are not measured again. only: a part of what a row is called, 'SET, image 1, strokes,
-    network'. flags: of train.py, for the network. Raises `UserError` for a folder that is no set.
+    Rows that are there already are not measured again. wanted: `only` is a part of what a row is called, 'SET, image 1,
+    strokes, network'; `flags` are of train.py, for the network; so many `processes` at a time. Raises `UserError` for a
+    folder that is no set.
     """
-    settings = Settings(**parse("", fields_of("training", "own", "average"), line=[
-        "--image", "", "--mask", "", *shlex.split(flags)]))
+    import joblib
+
+    flags = wanted.flags or ""
+    settings = Settings(**parse("", fields_of("training", "own"), line=["--image", "", "--mask", "",
+                                                                        *shlex.split(flags)]))
     rows = read_table(path) if Path(path).exists() else []
     known = {tuple(row[name] for name in KNOWN_BY) for row in rows}
-    pairs = {folder: sorted(numbered(folder, "X").keys() & numbered(folder, "Y").keys()) for folder in folders}
-    if len({Path(folder).resolve().name for folder in folders}) < len(folders):
+    waiting = []
+    for labels, place, (folder, numbers) in itertools.product(
+            ("mask", "strokes"), range(LABELLED), sets(folders).items()):
+        for number, method in itertools.product(numbers[place : place + 1], METHODS):
+            identity = (folder.name, str(number), labels, method, flags if method == "network" else "")
+            if identity not in known and (wanted.only == "all" or wanted.only in called(identity)):
+                waiting.append(joblib.delayed(identified)(identity, folder, settings))
+    for identity, of in in_processes(wanted.processes)(waiting):
+        for name, columns in of.items():
+            rows.append(dict(zip(KNOWN_BY, identity, strict=True)) | {"method": name, **columns})
+            report(f"{called(identity)}: {name} IoU {columns['iou_mean']:.3f}")
+        rows.sort(key=lambda row: [row[name] for name in KNOWN_BY])
+        write_table(rows, path)
+
+
+def identified(identity, folder, settings):
+    """What `measured` makes of a row that is known by `identity`, beside that: processes end in any order."""
+    _, number, labels, method, _ = identity
+    return identity, measured(method, labels, folder, int(number), settings)
+
+
+def called(identity):
+    """A row, as it is called on the screen and by --only."""
+    name, number, labels, method, _ = identity
+    return f"{name}, image {number}, {labels}, {method}"
+
+
+def sets(folders):
+    """The numbers of the images that have masks in each of `folders`, {absolute path: list}.
+
+    Raises `UserError` for a folder that is no set, or two of one name, by which rows are known.
+    """
+    pairs = {Path(folder).resolve(): sorted(numbered(folder, "X").keys() & numbered(folder, "Y").keys())
+             for folder in folders}
+    if len({folder.name for folder in pairs}) < len(folders):
         raise UserError("--folder names two sets of the same name; rename one of them")
     for folder, numbers in pairs.items():
         if len(numbers) < 2:
             raise UserError(f"--folder {folder} does not hold two images X_1.png, X_2.png with masks Y_1.png, Y_2.png; "
                             "name a folder that does")
-    for folder, number, labels, method in ((folder, number, labels, method) for folder, numbers in pairs.items()
-                                           for number in numbers[:LABELLED] for labels in ("mask", "strokes")
-                                           for method in METHODS):
-        identity = (Path(folder).resolve().name, str(number), labels, method, flags if method == "network" else "")
-        called = f"{identity[0]}, image {number}, {labels}, {method}"
-        if identity in known or (only != "all" and only not in called):
-            continue
-        row = dict(zip(KNOWN_BY, identity, strict=True)) | measured(method, labels, folder, number, settings)
-        rows.append(row)
-        write_table(rows, path)
-        report(f"{called}: IoU {row['iou_mean']:.3f}")
+    return pairs
 
 
 def table(rows):

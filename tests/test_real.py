@@ -1,5 +1,7 @@
 """Real images: the strokes that are simulated, the random forest, and the table that goes on where it stopped."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from common.forest import Forest
 from common.settings import Settings
 from data import Labelled, create_data, write_data
 from study import real
+from study.__main__ import Options
 
 FLAGS = "--width 0.0625 --steps 2"
 
@@ -35,7 +38,8 @@ def test_of_blur_and_otsu_the_better_side_counts(tmp_path):
     create_data(2, folder=tmp_path / "bright")
     X, Y = create_data(2)
     write_data(255 - X, Y, tmp_path / "dark")
-    bright, dark = (real.measured("blur + Otsu", "mask", tmp_path / name, 1, Settings()) for name in ("bright", "dark"))
+    bright, dark = (real.measured("blur + Otsu", "mask", tmp_path / name, 1, Settings())["blur + Otsu"]
+                    for name in ("bright", "dark"))
     assert bright["iou_mean"] > 0.9
     assert dark["iou_mean"] == pytest.approx(bright["iou_mean"], abs=0.02)
 
@@ -57,37 +61,35 @@ def test_without_its_libraries_a_forest_is_refused_with_the_remedy(monkeypatch):
         Forest([sample()])
 
 
-def test_every_method_is_measured_on_the_images_that_it_did_not_learn_from(tmp_path, monkeypatch, eager):
-    create_data(3, Settings(size=(64, 64), radius=(8, 12)), folder=tmp_path / "circles")
-    seen = []
-
-    def fake(labelled, settings):
-        seen.append((settings.image[0][-7:], (labelled.mask >= 0).mean() < 0.1))
-        return lambda image: np.zeros(image.shape, "float32")
-
-    monkeypatch.setattr(real, "METHODS", {"network": real.network, "nothing": fake})
+def test_every_method_is_measured_on_the_images_that_it_did_not_learn_from(tmp_path, monkeypatch):
+    circles, path = tmp_path / "circles", tmp_path / "real.csv"
+    create_data(3, Settings(size=(64, 64), radius=(8, 12)), folder=circles)
+    monkeypatch.delitem(real.METHODS, "forest")  # its libraries are optional
     monkeypatch.setattr(real, "LABELLED", 2)
-    said = []
-    real.run([tmp_path / "circles"], tmp_path / "real.csv", flags=FLAGS, report=said.append)
-    rows = read_table(tmp_path / "real.csv")
-    assert len(rows) == len(said) == 8
-    assert seen == [(f"X_{number}.png", few) for number in (1, 2) for few in (False, True)]
+    wanted, said = Options(flags=FLAGS, processes=2), []
+    real.run([circles], path, wanted, said.append)
+    rows = read_table(path)
+    assert len(rows) == len(said) == 12  # two images, two kinds of labels, three ways to predict
+    assert {(row["labelled"], row["labels"], row["method"]) for row in rows} == {
+        (*of, method) for of in itertools.product("12", ("mask", "strokes"))
+        for method in ("network", "network, averaged", "blur + Otsu")}
     for row in rows:
-        assert (row["set"], row["n"]) == ("circles", "2")
+        assert (row["set"], row["n"], row["flags"]) == ("circles", "2", FLAGS * row["method"].startswith("network"))
         assert row[f"iou_{row['labelled']}"] == ""  # the labelled image is not scored
         assert float(row["iou_mean"]) == pytest.approx(
             np.mean([float(row[f"iou_{other}"]) for other in "123" if other != row["labelled"]]))
-    real.run([tmp_path / "circles"], tmp_path / "real.csv", flags=FLAGS, report=said.append)
-    assert len(said) == 8  # all were there
-    real.run([tmp_path / "circles"], tmp_path / "real.csv", "2, strokes", "--width 0.05 --steps 1", said.append)
-    assert len(said) == 9
-    assert said[8].startswith("circles, image 2, strokes, network: IoU 0.")
+    networks = [row["uncertainty_3"] for row in rows if row["method"] == "network" and row["labelled"] == "1"]
+    assert len(set(networks)) == 2  # other labels, another network
+    real.run([circles], path, wanted, said.append)
+    assert len(said) == 12  # all were there
+    real.run([circles], path, Options(flags="--width 0.05 --steps 1", only="2, strokes, net"), said.append)
+    assert [line.partition(": ")[0] for line in said[12:]] == ["circles, image 2, strokes, network"] * 2
     lines = real.table(rows)
     assert len(lines) == 4
-    assert lines[0] == f"| set | labels | network {FLAGS} | nothing |"
+    assert lines[0] == f"| set | labels | blur + Otsu | network {FLAGS} | network, averaged {FLAGS} |"
     assert "| circles | mask | 0." in lines[2]
     with pytest.raises(UserError, match=r"--folder .*empty does not hold two images"):
-        real.run([tmp_path / "empty"], tmp_path / "real.csv")
+        real.run([tmp_path / "empty"], path, wanted)
 
 
 def test_how_far_uncertainty_tells_is_a_rank_correlation_over_the_images_of_a_row():

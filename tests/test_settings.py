@@ -66,7 +66,7 @@ def parsed(monkeypatch, line, *groups, **more):
     ({"image": ("a",), "mask": ("b",), "network": "dense"}, "--network dense takes images of one size only"),
     ({"image": ("a",), "mask": ("b",), "padding": "mean"}, "--padding mean sees a whole image at once"),
     ({"image": ("a",), "mask": ("b",), "padding": "reflect", "crop": 32}, "--padding reflect needs images of more"),
-    ({"image": ("a",), "mask": ("b",), "zoom": 0.5}, "--zoom 0.5 is too small; give at least 1"),
+    ({"image": ("a",), "mask": ("b",), "contrast": 0.5}, "--contrast 0.5 is too small; give at least 1"),
     ({"padding": "reflect", "size": (32, 64), "radius": (3, 5)}, "--padding reflect needs images of more than 32"),
 ])
 def test_impossible_values_are_refused_with_the_flag_and_what_is_allowed(values, message):
@@ -163,8 +163,8 @@ CHANGED = (
          clip_norm=1.5e10, initial_weights="2017", output_bias="zero", bias_rate=0.1, steps=123456,
          placement="central"),
     dict(network="convolutions", depth=3, strength=0.25, task="larger", supervised_window=32),
-    dict(image=("a cell.png", "b.tif"), mask=("1", "2"), crop=64, zoom=1.5, elastic=9.0, contrast=2.0, brightness=0.5,
-         tint=0.0, shade=0.3, match=False),
+    dict(image=("a cell.png", "b.tif"), mask=("1", "2"), crop=64, contrast=2.0, brightness=0.5, tint=0.0,
+         match=False),
 )
 
 
