@@ -9,11 +9,12 @@ import os
 
 import numpy as np
 
+from common import metrics
 from common.backend import keras
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import writing
-from common.images import exposure, in_channels, matched
+from common.images import exposure, in_channels, matched, near
 from common.settings import Settings
 from common.tiles import averaged, in_tiles
 
@@ -29,6 +30,7 @@ BATCH, BATCH_PIXELS = 4, 4 * 160 * 160
 # Side of the tiles of a large image, and how far the U-Net sees at most: tiles overlap by so much that no seam remains.
 # Both are pixels that FACTOR divides. Larger tiles are faster and need more memory.
 TILE, MARGIN = 1024, 224
+MIDDLE = 512  # pixels a side, by which it is decided whether an image's exposure is matched
 
 
 @keras.saving.register_keras_serializable("one_image")
@@ -213,19 +215,29 @@ def predict(network, X, average=False):
 def predict_image(network, image, average=False, match=False):
     """The same of one image of any kind, (height, width, channels), in the colours or greys that the network knows.
 
-    match: bring it to the exposure that the network was trained on, as `train.train_own` leaves it in the first layer.
-    Returns float32 (height, width, 1).
+    match: at the exposure that `fitting` finds. Returns float32 (height, width, 1).
     """
     image = in_channels(image, network.input_shape[3])
-    trained = network.get_layer("normalisation")
-    trained = np.column_stack([np.ravel(ops.convert_to_numpy(of)) for of in (trained.mean, trained.variance)])
     before = exposure(image)
-    after = trained**(1, 0.5) if match else before
+    after = fitting(network, image, before) if match else before
+    return in_tiles(lambda part: predict(network, matched(part, before, after)[np.newaxis], average)[0],
+                    image, TILE, MARGIN, FACTOR)
 
-    def of_tile(part):
-        return predict(network, matched(part, before, after)[np.newaxis], average)[0]
 
-    return in_tiles(of_tile, image, TILE, MARGIN, FACTOR)
+def fitting(network, image, before):
+    """The exposure to see an image at: the one that the network was trained on, as its first layer holds it.
+
+    If the one that it has, `before`, is near to that, the one at which the network is surer of its middle.
+    """
+    layer = network.get_layer("normalisation")
+    mean, variance = (np.ravel(ops.convert_to_numpy(of)) for of in (layer.mean, layer.variance))
+    trained = np.stack([mean, variance**0.5], axis=1)
+    if not near(before, trained):
+        return trained
+    rows, columns = (slice(start := max(0, (side - MIDDLE) // 2), start + MIDDLE) for side in image.shape[:2])
+    part = image[rows, columns]
+    return min((trained, before), key=lambda after: metrics.doubt(
+        predict(network, matched(part, before, after)[np.newaxis])[0]))
 
 
 def save(network, path):

@@ -106,7 +106,9 @@ def own_images(settings, repeat, sides=(512, 2048, 8192)):
     import model
 
     generator = np.random.default_rng(repeat)
-    own = Settings(image=("",), mask=("",), **{**RECIPES["own"], "width": settings.width, "steps": 12})
+    recipe = RECIPES["own"]
+    width = max(1 / 32, recipe["width"] * settings.width)
+    own = Settings(image=("",), mask=("",), **{**recipe, "width": width, "steps": 12})
     image, mask = generator.integers(0, 256, (512, 512, 3), "uint8"), np.eye(512, dtype="int8")[..., np.newaxis]
     run = train.train_own(own, [Labelled(image, mask)])
     rows = {("own images, step on a crop, colour", "ms"): run.seconds["steps"] / (own.steps - 1) * 1e3}

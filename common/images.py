@@ -14,8 +14,9 @@ from common.files import write_bytes
 from common.screen import silent
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-# Deviations of grey values differ by so much for what the images show, as training on them expects. docs/real.md
-TOLERATED = 1.4
+# Deviations of grey values differ by such a factor for what the images show, as training on them expects. An image may
+# mean what it shows as it is if its median differs by so many deviations at most, and its deviation by such a factor.
+TOLERATED, NEAR = 1.4, (1.5, 2.0)
 UNLABELLED = 128  # the grey value of a mask that says nothing, beside 0 and 255
 
 
@@ -93,6 +94,13 @@ def exposure(image):
     step = max(1, int((image[..., 0].size / 10**6) ** 0.5))
     pixels = image[::step, ::step].reshape(-1, image.shape[2])
     return np.stack([np.median(pixels, axis=0), pixels.std(axis=0, dtype="float64")], axis=1)
+
+
+def near(before, after):
+    """Whether two `exposure`s are so alike that an image may be taken as it is: docs/real.md."""
+    ratio = np.maximum(before[:, 1], 1e-3) / np.maximum(after[:, 1], 1e-3)
+    moved = abs(before[:, 0] - after[:, 0]) / np.maximum(after[:, 1], 1e-3)
+    return moved.max() <= NEAR[0] and np.maximum(ratio, 1 / ratio).max() <= NEAR[1]
 
 
 def matched(image, before, after):

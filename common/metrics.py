@@ -48,6 +48,13 @@ def uncertainty(probabilities):
     return float((1 - abs(2 * probabilities - 1)).mean())
 
 
+def doubt(probabilities):
+    """The `uncertainty` for each pixel of the smaller of foreground and background; infinite if there is only one."""
+    share = predicted(probabilities).mean()
+    smaller = min(share, 1 - share)
+    return uncertainty(probabilities) / smaller if smaller else np.inf
+
+
 def complaint(masks, probabilities):
     """One sentence on predictions that say nothing, or None if there is nothing to complain about.
 

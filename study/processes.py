@@ -19,16 +19,20 @@ THREADS = 1
 ENVIRONMENT = {"TF_NUM_INTRAOP_THREADS": str(THREADS), "OMP_NUM_THREADS": str(THREADS)}
 
 
+def forget_networks():
+    """Free the memory of the last run's network, which refers to itself and would stay until Python sees a need."""
+    from common.backend import keras
+
+    keras.backend.clear_session()
+    gc.collect()
+
+
 def score(settings, measures=()):
     """Train with these settings, in the same way as train.py: the row of the CSV, all settings and what came out.
 
     measures: functions of the finished `train.Run` and its settings, which add columns.
     """
-    from common.backend import keras
-
-    # the network of the last run, which refers to itself, would stay in memory until Python sees a need to look
-    keras.backend.clear_session()
-    gc.collect()
+    forget_networks()
     started = time.perf_counter()
     run = train.train(settings)
     X, Y = run.validation

@@ -23,7 +23,7 @@ from common.forest import Forest
 from common.images import in_channels, read_image, read_mask
 from common.settings import Settings
 from data import Labelled, read_labelled
-from study.processes import in_processes
+from study.processes import forget_networks, in_processes
 
 LABELLED = 3  # images of a set that are the labelled one in turn
 KNOWN_BY = ("set", "labelled", "labels", "method", "flags")  # the columns that tell a row
@@ -55,6 +55,7 @@ def network(labelled, settings):
     """Train the network on one labelled image; returns functions of an image that give probabilities, by their name."""
     import model
 
+    forget_networks()
     run = train.train_own(settings, [labelled])
     return {name: lambda image, average=average: model.predict_image(run.network, image, average, settings.match)
             for name, average in (("network", False), ("network, averaged", True))}
@@ -172,18 +173,33 @@ def sets(folders):
 
 
 def table(rows):
-    """Markdown: the mean IoU of each method on each set, over the images that are the labelled one in turn."""
+    """Markdown: the mean IoU of each method on each set, and of each image that is the labelled one; then what it took.
+
+    Times are medians over the rows, of as many threads as the processes had.
+    """
     methods = list(dict.fromkeys((row["method"], row["flags"]) for row in rows))
     lines = ["| set | labels | " + " | ".join(" ".join(of).strip() for of in methods) + " |",
              f"|{'---|' * (2 + len(methods))}"]
-    for name, labels in dict.fromkeys((row["set"], row["labels"]) for row in rows):
-        cells = []
-        for of in methods:
-            values = [float(row["iou_mean"]) for row in rows
-                      if (row["set"], row["labels"], row["method"], row["flags"]) == (name, labels, *of)]
-            each = ", ".join(f"{value:.2f}" for value in values)
-            cells.append(f"{np.mean(values):.3f} ({each})" if values else "-")
-        lines.append(f"| {name} | {labels} | {' | '.join(cells)} |")
+
+    def values(column, labels, of, name=None):
+        return [float(row[column]) for row in rows if (row["labels"], row["method"], row["flags"]) == (labels, *of)
+                and name in (None, row["set"])]
+
+    def add(title, labels, cells):
+        lines.append(f"| {title} | {labels} | {' | '.join(cells)} |")
+
+    for labels in dict.fromkeys(row["labels"] for row in rows):
+        names = dict.fromkeys(row["set"] for row in rows if row["labels"] == labels)
+        of_sets = {name: [values("iou_mean", labels, of, name) for of in methods] for name in names}
+        for name, of_methods in of_sets.items():
+            add(name, labels, [f"{np.mean(of):.3f} ({', '.join(f'{value:.2f}' for value in of)})" if of else "-"
+                               for of in of_methods])
+        add(f"**mean of {len(names)}**", labels, [
+            f"**{np.mean([np.mean(of) for of in column]):.3f}**" if all(column) else "-"
+            for column in zip(*of_sets.values(), strict=True)])
+        for what, column in (("seconds to learn", "train_seconds"), ("seconds an image", "image_seconds")):
+            add(what, labels, [f"{np.median(of):.1f}" if (of := values(column, labels, method)) else "-"
+                               for method in methods])
     return lines
 
 

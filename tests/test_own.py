@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+import model
 import test as segment
 import train
 from common.errors import UserError
@@ -134,6 +135,31 @@ def test_exposures_are_matched_by_the_background_and_in_contrast_nearly():
         found = matched(image, exposure(image), after)
         assert np.median(found[60:]) == pytest.approx(100, abs=5)
         assert np.median(found[:60]) - np.median(found[60:]) == pytest.approx(60 if factor >= 1 else 30, abs=3)
+
+
+def test_an_image_is_taken_as_it_is_only_if_it_is_near_and_the_network_surer_of_it():
+    class Layer:
+        mean, variance = np.array([100.0]), np.array([400.0])
+
+    class Network:  # sure of what is brighter than 130, and of what is darker than 95
+        input_shape = (None, None, None, 1)
+
+        def get_layer(self, name):
+            return Layer
+
+        def predict_on_batch(self, X):
+            return np.clip((X - 95) / 35, 0, 1)
+
+    def seen(background, foreground):
+        image = np.random.default_rng(0).normal(background, 0.1, (64, 96, 1))
+        image[:20] += foreground - background
+        return tuple(model.fitting(Network(), image, exposure(image))[0].round())
+
+    trained = 100, 20
+    assert seen(118, 160) == trained  # as it is, its background would be foreground
+    assert seen(80, 130) == (80, 23)  # brighter by 20 its background would not be so sure
+    assert seen(60, 130) == trained  # too far away
+    assert seen(80, 230) == trained  # its contrast too
 
 
 def test_of_a_large_image_an_excerpt_with_foreground_is_scored():

@@ -85,9 +85,12 @@ def test_every_method_is_measured_on_the_images_that_it_did_not_learn_from(tmp_p
     real.run([circles], path, Options(flags="--width 0.05 --steps 1", only="2, strokes, net"), said.append)
     assert [line.partition(": ")[0] for line in said[12:]] == ["circles, image 2, strokes, network"] * 2
     lines = real.table(rows)
-    assert len(lines) == 4
+    assert len(lines) == 2 + 2 * 4  # of each kind of labels one set, the mean of the sets, and two times
     assert lines[0] == f"| set | labels | blur + Otsu | network {FLAGS} | network, averaged {FLAGS} |"
     assert "| circles | mask | 0." in lines[2]
+    means = [np.mean([float(row["iou_mean"]) for row in rows if (row["labels"], row["method"]) == ("mask", method)])
+             for method in ("blur + Otsu", "network", "network, averaged")]
+    assert lines[3] == "| **mean of 1** | mask | " + " | ".join(f"**{mean:.3f}**" for mean in means) + " |"
     with pytest.raises(UserError, match=r"--folder .*empty does not hold two images"):
         real.run([tmp_path / "empty"], path, wanted)
 
