@@ -1,8 +1,8 @@
 """What the network sees: noise images with one shape in each, and their masks; or crops of one's own images.
 
 In memory: images X are float32 (n, height, width, 1) in grey values 0..255, masks Y are
-float32 (n, height, width, 1) in {0, 1}. On disk: 8-bit grey PNGs X_1.png, Y_1.png, ...,
-masks 0 or 255. Run as a script, it shows what the data looks like (vis/data.png).
+float32 (n, height, width, 1) in {0, 1}; one's own images have one channel or three. On disk: 8-bit grey PNGs
+X_1.png, Y_1.png, ..., masks 0 or 255. Run as a script, it shows what the data looks like (vis/data.png).
 """
 
 import dataclasses
@@ -162,13 +162,15 @@ class Labelled(NamedTuple):
 def read_labelled(settings):
     """The settings' own images with their masks, a list of `Labelled`, in colour if one of them has any.
 
-    With --match all are brought to the exposure that they have on average. Raises `UserError`, which names the file,
-    for one that cannot be used or does not fit its image.
+    With --match all are brought nearly to the exposure that they have on average, as `matched` does. Raises
+    `UserError`, which names the file, for one that cannot be used or does not fit its image.
     """
     labelled = []
     for image_path, mask_path in zip(settings.image, settings.mask, strict=True):
         image, (foreground, known) = read_image(image_path), read_mask(mask_path)
         check_same_size(image, image_path, known, mask_path)
+        if exposure(image)[:, 1].max() < 0.01:
+            raise UserError(f"{image_path} has one grey value alone, or nearly; name an image that shows something")
         labelled.append(Labelled(image, np.where(known, foreground, -1).astype("int8")))
     channels = max((image.shape[2] for image, _ in labelled), default=1)
     labelled = [Labelled(np.ascontiguousarray(in_channels(image, channels)), mask) for image, mask in labelled]
@@ -181,11 +183,17 @@ def read_labelled(settings):
 
 def excerpt(image, mask, side=2048):
     """What is shown and scored of a `Labelled` image: of a large one a square around the middle of its foreground."""
-    foreground = np.argwhere(mask[..., 0] > 0)
-    middle = foreground[np.abs(foreground - np.median(foreground, axis=0)).sum(axis=1).argmin()]
-    rows, columns = (slice(start := int(np.clip(at - side / 2, 0, max(0, whole - side))), start + side)
-                     for at, whole in zip(middle, mask.shape[:2], strict=True))
-    return Labelled(image[rows, columns], mask[rows, columns])
+    foreground = mask[..., 0] > 0
+
+    def around(place):
+        return tuple(slice(start := int(np.clip(at - side / 2, 0, max(0, whole - side))), start + side)
+                     for at, whole in zip(place, foreground.shape, strict=True))
+
+    counts = [foreground.sum(axis=axis).cumsum() for axis in (1, 0)]
+    part = around([np.searchsorted(count, count[-1] / 2) for count in counts])
+    if not foreground[part].any():  # it lies in several places, and none is there
+        part = around(np.unravel_index(foreground.argmax(), foreground.shape))
+    return Labelled(image[part], mask[part])
 
 
 class Pixels:
@@ -207,7 +215,7 @@ def crops(labelled, settings):
     """Yield crops of `Labelled` images for ever: grey values and masks, float32 (1, crop, crop, channels or 1).
 
     Every second is drawn around a pixel of the foreground, however rare that is, the others around any labelled one.
-    Each is turned by quarters and flipped, and its contrast and brightness change as the settings say.
+    Each is turned by quarters and flipped, and its contrast, brightness and tint change as the settings say.
     """
     generator = random_stream(settings.seed, "augmentation")
     pixels = [[Pixels(mask >= least) for least in (1, 0)] for _, mask in labelled]

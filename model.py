@@ -87,7 +87,7 @@ def build(settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, No
     settings: network, depth, padding, padding_levels, width, initial_weights, precision and output_bias count here,
     and for the dense network the size of the images.
     mean, variance: of the grey values of the training sample; they become the first layer. Numbers, or lists with one
-    for each channel.
+    for each channel, of one's own images the median and the square of the deviation.
     share: of the foreground in the training sample, 0..1, for the bias of the output.
     size: height and width, pixels, rounded up to what `pad` makes of them; only needed to see the sizes within.
     """
@@ -196,9 +196,10 @@ def pad(images):
 def predict(network, X, average=False):
     """Probabilities, float32 (n, height, width, 1), of images X, grey values (n, height, width, channels), of any size.
 
-    Large images are predicted in tiles. average: the mean over the eight flips and turns of each image.
+    Large images are predicted in tiles, but for a network that sees a whole image at once. average: the mean over the
+    eight flips and turns of each image.
     """
-    if max(X.shape[1:3]) > TILE:
+    if max(X.shape[1:3]) > TILE and local(network):
         return np.stack([in_tiles(lambda part: predict(network, part[np.newaxis], average)[0], image, TILE, MARGIN,
                                   FACTOR) for image in X])
     if average:
@@ -210,6 +211,12 @@ def predict(network, X, average=False):
     # Keras' predict sets up a data pipeline first, which takes longer than to segment an image.
     P = np.concatenate([network.predict_on_batch(images[place]) for place in places])
     return P[: len(X), : X.shape[1], : X.shape[2]]
+
+
+def local(network):
+    """Whether what a network makes of a pixel hangs on those around it alone, however large the image."""
+    return network.input_shape[1] is None and all(
+        layer.mode == "reflect" for layer in network.layers if isinstance(layer, Border))
 
 
 def predict_image(network, image, average=False, match=False):
@@ -232,7 +239,7 @@ def fitting(network, image, before):
     layer = network.get_layer("normalisation")
     mean, variance = (np.ravel(ops.convert_to_numpy(of)) for of in (layer.mean, layer.variance))
     trained = np.stack([mean, variance**0.5], axis=1)
-    if not near(before, trained):
+    if not near(before, trained) or np.allclose(before, trained):
         return trained
     rows, columns = (slice(start := max(0, (side - MIDDLE) // 2), start + MIDDLE) for side in image.shape[:2])
     part = image[rows, columns]

@@ -16,8 +16,8 @@ import numpy as np
 from common import baselines, metrics, pictures
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, in_place_of, settle, write_table, writing
-from common.images import check_same_size, images_in, is_mask_of, read_image, read_mask, write_png
+from common.files import check_folder, check_inputs, in_place_of, recorded, settle, write_table, writing
+from common.images import check_same_size, images_in, is_mask_of, mask_stems, read_image, read_mask, write_png
 from common.screen import Screen
 from common.settings import Settings, read_settings
 from data import create_data
@@ -115,44 +115,54 @@ def own_images(settings):
     """The images of `settings.folder`, a list of paths; {image: mask} of those with one in `settings.masks`; the rest.
 
     Masks that lie among the images are that rest: those that the network was trained on, and what is called as a mask
-    of another. Raises `UserError` for a folder that holds none, a file that cannot be used or would be overwritten, or
-    masks that do not fit.
+    of another. What earlier runs left there is passed over. Raises `UserError` for a folder that holds none, a file
+    that cannot be used or would be overwritten, or masks that do not fit.
     """
     trained = {os.path.realpath(path) for path in settings.mask}
+    left = {os.path.realpath(Path(folder, name)) for folder in (settings.output, settings.vis)
+            for name in recorded(folder)["files"]}
     twins = {Path(mask).suffix for image, mask in zip(settings.image, settings.mask, strict=True)
-             if Path(image).stem == Path(mask).stem}
-    files = [path for path in images_in(settings.folder, "--folder") if os.path.realpath(path) not in trained]
-    images = [path for path in files if not any(is_mask_of(path, other, twins) for other in files if other != path)]
+             if Path(image).with_suffix("") == Path(mask).with_suffix("")}
+    files = [path for path in images_in(settings.folder, "--folder") if os.path.realpath(path) not in trained | left]
+    rest = {*masks_among(files, files, twins).values()}
+    images = [path for path in files if path not in rest]
     if not images:
         raise UserError(f"--folder {settings.folder} holds masks alone; name the folder of the images")
-    there, masks = images_in(settings.masks, "--masks") if settings.masks else [], {}
-    for image in images:
-        mask = next((path for path in there if is_mask_of(path, image, twins)), None)
-        if mask:
-            masks[image] = mask
+    same = settings.masks and os.path.realpath(settings.masks) == os.path.realpath(settings.folder)
+    masks = masks_among(images, images_in(settings.folder if same else settings.masks, "--masks"), twins) if (
+        settings.masks) else {}
     if settings.masks and not masks:
         raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of --folder "
                         f"{settings.folder}, such as {images[0].stem}.png; rename the masks")
     check_own_images(settings, images, masks)
-    return images, masks, [path for path in files if path not in images]
+    return images, masks, [path for path in files if path in rest]
+
+
+def masks_among(images, files, twins):
+    """{image: mask} of those images, paths, that have one among the files; twins: as of `is_mask_of`."""
+    by_stem = {}
+    for path in files:
+        by_stem.setdefault(path.stem, []).append(path)
+    found = {image: next((path for stem in mask_stems(image) for path in by_stem.get(stem, ())
+                          if path != image and is_mask_of(path, image, twins)), None) for image in images}
+    return {image: mask for image, mask in found.items() if mask}
 
 
 def check_own_images(settings, images, masks):
     """Raise `UserError` for an image or a mask that cannot be used, or that the results would replace."""
+    if os.path.realpath(settings.vis) == os.path.realpath(settings.folder):
+        raise UserError(f"--vis {settings.vis} is the folder of your images; name another")
     stems = {}
-    inputs = {os.path.realpath(path) for path in (*images, *masks.values(), *settings.image, *settings.mask)}
     for path in images:
         if (other := stems.setdefault(path.stem, path)) != path:
             raise UserError(f"--folder {settings.folder} holds {other.name} and {path.name}, which would leave one "
                             "mask; rename one of them")
-        for results in ("masks", "overlays"):
-            if os.path.realpath(result := Path(settings.vis, results, f"{path.stem}.png")) in inputs:
-                raise UserError(f"{result} would be replaced, and is one of your own; name another folder with --vis")
+    results = [f"{kind}/{stem}.png" for stem in stems for kind in ("masks", "overlays")]
+    check_inputs(settings.vis, "--vis", [*images, *masks.values(), *settings.image, *settings.mask], results, results)
+    for path in images:
         image = read_image(path)  # takes little beside segmenting it, and a mistake then costs little
         if path in masks:
             check_same_size(image, path, read_mask(masks[path], alone=True)[0], masks[path])
-    if os.path.realpath(settings.vis) == os.path.realpath(settings.folder):
-        raise UserError(f"--vis {settings.vis} is the folder of your images; name another")
 
 
 def own_scores(image, prediction, mask, labelled):
@@ -186,7 +196,7 @@ def folder_lines(settings, rows, rest):
 
 
 def main():
-    given = parse(__doc__, fields_of("run", "data", "test"), from_training=True)
+    given = parse(__doc__, fields_of("run", "data", "test", "match"), from_training=True)
     output = Path(given.get("output", Settings.output))
     with writing(output):
         settle(output)  # what a training has finished but was kept from putting there
@@ -202,6 +212,7 @@ def main():
                         "the size that it was trained on")
     check_folder(settings.vis, "--vis")
     images, masks, rest = own_images(settings) if settings.folder else ([], {}, [])
+    check_inputs(settings.vis, "--vis", settings.image + settings.mask, ())
 
     import model
 

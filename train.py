@@ -14,7 +14,7 @@ import numpy as np
 from common import metrics
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, in_place_of, write_table
+from common.files import check_folder, check_inputs, in_place_of, write_table
 from common.images import exposure
 from common.losses import make_loss
 from common.optimizers import make_optimizer
@@ -28,6 +28,7 @@ from data import augment, create_data, crops, excerpt, random_stream, read_label
 PARTS = ("import", "data", "trace", "steps", "evaluation", "files", "pictures")
 # The moments that progress.png shows, as shares of the steps: the circle appears early.
 MOMENTS = (0, 0.06, 0.11, 0.17, 0.34, 1)
+LEFT = ("model.keras", "settings.json", "history.csv", "fit.png")  # files that a training on one's own images leaves
 RECORDS = 20  # rows of the history of a training on one's own images
 
 
@@ -95,6 +96,7 @@ def train_own(settings, labelled, report=lambda step, row: None):
     watch = Stopwatch()
     with watch("trace"):
         middle, deviation = np.mean([exposure(image) for image, _ in labelled], axis=0).T
+        deviation = np.maximum(deviation, 0.01)  # a channel may be empty
         foreground, known = (sum(np.count_nonzero(mask >= least) for _, mask in labelled) for least in (1, 0))
         network = untrained(settings, middle.tolist(), (deviation**2).tolist(), foreground / known)
 
@@ -259,6 +261,7 @@ def main():
     absolute = {name: tuple(map(os.path.abspath, given.get(name, ()))) for name in ("image", "mask")}
     settings = Settings(**given | absolute)
     check_folder(settings.output, "--output")
+    check_inputs(settings.output, "--output", settings.image + settings.mask, LEFT)
     labelled = read_labelled(settings)
     with Screen("step", settings.steps) as screen:
         from common.backend import describe_machine

@@ -92,6 +92,9 @@ def in_place_of(folder):
             files = [path.relative_to(new).as_posix() for path in sorted(new.rglob("*")) if path.is_file()]
             gone = {*recorded(folder)["files"]} - {*files}
             settle(folder)  # what another has finished meanwhile
+            for path in (folder / name for name in files):  # else some would be in place before one that cannot be
+                if path.is_dir() or any(place.is_file() for place in path.parents):
+                    raise OSError(None, f"{path.relative_to(folder)} or its folder is in the way")
             (new / RECORD).write_text(json.dumps({"files": files, "gone": sorted(gone)}))
             new.rename(folder / FINISHED)
     except UserError as error:  # where the file would have come to lie says more
@@ -113,6 +116,23 @@ def recorded(folder):
     except (OSError, ValueError, KeyError, TypeError):
         pass  # there is none, or it is somebody else's
     return {"files": [], "gone": []}
+
+
+def check_inputs(folder, flag, inputs, results, own=()):
+    """Raise `UserError` if `in_place_of` would replace or remove one of the files that a run reads, or foreign ones.
+
+    flag: that names the folder. inputs: paths; results: names of the files that will be written; own: those of them
+    that must not be there yet unless they were left there the last time.
+    """
+    left = {*recorded(folder)["files"]}
+    inputs = {os.path.realpath(path): path for path in inputs}
+    for name in sorted(left | {*results}):
+        if path := inputs.get(os.path.realpath(Path(folder, name))):
+            raise UserError(f"{path} would be replaced or removed with the results in {folder}; copy it to another "
+                            f"place, or name another folder with {flag}")
+    for name in own:
+        if name not in left and Path(folder, name).exists():
+            raise UserError(f"{Path(folder, name)} is there already, and no result; name another folder with {flag}")
 
 
 def settle(folder):

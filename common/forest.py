@@ -20,6 +20,7 @@ class Forest:
     def __init__(self, labelled, seed=0):
         """Learn from a list of `data.Labelled`. Raises `UserError` where a library is missing."""
         try:
+            import skimage.feature  # noqa: F401 - `features` needs it
             from sklearn.ensemble import RandomForestClassifier
         except ImportError:
             raise UserError("the random forest needs scikit-image and scikit-learn; run pip install "
@@ -38,7 +39,7 @@ class Forest:
     def predict(self, image):
         """Probabilities, float32 (height, width, 1), of an image (height, width, channels)."""
         values = features(image)
-        probabilities = self.trees.predict_proba(values.reshape(-1, values.shape[2]))[:, 1]
+        probabilities = self.trees.predict_proba(values.reshape(-1, values.shape[2])) @ self.trees.classes_
         return probabilities.reshape(*image.shape[:2], 1).astype("float32")
 
 

@@ -16,7 +16,7 @@ from common.screen import silent
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 # Deviations of grey values differ by such a factor for what the images show, as training on them expects. An image may
 # mean what it shows as it is if its median differs by so many deviations at most, and its deviation by such a factor.
-TOLERATED, NEAR = 1.4, (1.5, 2.0)
+TOLERATED, NEAR, STRETCHED = 1.4, (1.5, 2.0), 4.0
 UNLABELLED = 128  # the grey value of a mask that says nothing, beside 0 and 255
 
 
@@ -43,8 +43,10 @@ def images_in(folder, flag):
     except OSError as error:
         raise UserError(f"{flag} {folder} cannot be read ({error.strerror}); name a folder of images") from None
     for path in paths:
-        if not path.name.isprintable():  # a name in another encoding is not, and can be neither drawn nor listed
-            raise UserError(f"{flag} {folder} holds {path.name!a}, which is no name in UTF-8; rename it")
+        try:
+            path.name.encode()  # in another encoding it can be neither drawn nor listed
+        except UnicodeEncodeError:
+            raise UserError(f"{flag} {folder} holds {path.name!a}, which is no name in UTF-8; rename it") from None
     if not paths:
         raise UserError(f"{flag} {folder} holds no images ({', '.join(SUFFIXES)}); name a folder that does")
     return sorted(paths, key=lambda path: [int(part) if part.isdecimal() else part.casefold()
@@ -59,8 +61,13 @@ def is_mask_of(mask, image, twins=()):
     """
     if mask.stem == image.stem:
         return mask.parent != image.parent or (mask.suffix in twins and mask.suffix != image.suffix)
-    return mask.stem in (f"{image.stem}_mask", f"Y_{image.stem.removeprefix('X_')}") and (
-        mask.stem.endswith("_mask") or image.stem.startswith("X_"))
+    return mask.stem in mask_stems(image)
+
+
+def mask_stems(image):
+    """What the mask of an image, a path, may be called: as the image, cell_mask of cell, Y_1 of X_1."""
+    return [image.stem, f"{image.stem}_mask", *(
+        [f"Y_{image.stem.removeprefix('X_')}"] if image.stem.startswith("X_") else [])]
 
 
 def in_channels(image, channels):
@@ -82,7 +89,11 @@ def in_8_bits(image):
     if image.dtype == np.uint8:
         return image
     low, high = map(np.float32, np.percentile(image[::7, ::7], (0.5, 99.5)))  # the same type: no copy in float64
-    return ((image - low) * (255 / max(high - low, np.float32(1e-3)))).clip(0, 255).astype("uint8")
+    result = np.empty(image.shape, "uint8")
+    for row in range(0, len(image), 256):  # a large image has no room for two more of its size
+        strip = (image[row : row + 256] - low) * (255 / max(high - low, np.float32(1e-3)))
+        result[row : row + 256] = strip.clip(0, 255)
+    return result
 
 
 def exposure(image):
@@ -106,23 +117,26 @@ def near(before, after):
 def matched(image, before, after):
     """An image, or a part of it, brought from one `exposure` to another: float32 of the same shape.
 
-    Of two deviations that differ by more than a factor of TOLERATED only what is beyond it is made up for.
+    Of two deviations that differ by more than a factor of TOLERATED only what is beyond it is made up for. An image of
+    next to nothing is not stretched to the contrast of one of something: STRETCHED is the most.
     """
     ratio = after[:, 1] / np.maximum(before[:, 1], 1e-3)
-    scale = ratio / np.clip(ratio, 1 / TOLERATED, TOLERATED)
+    scale = np.minimum(ratio / np.clip(ratio, 1 / TOLERATED, TOLERATED), STRETCHED)
     return (image * scale.astype("float32") + (after[:, 0] - before[:, 0] * scale).astype("float32")).astype("float32")
 
 
 def read_mask(path, alone=False):
     """A mask and where it says something: foreground and labelled, both bool (height, width, 1).
 
-    Of two values the brighter is the foreground, of more all but 0: the labels of instances. A PNG with transparency
-    holds strokes, light ones on the foreground and dark ones on the background, and says nothing between them; nor
-    does the third value of 0, 128 and 255. Raises `UserError` for a file that cannot be used, or for one label alone,
+    Of two values the brighter is the foreground, of more all but 0: the labels of instances; values between 0 and white
+    that lie along edges alone are soft edges, and cut in the middle. A PNG with transparency holds strokes, light ones
+    on the foreground and dark ones on the background, and says nothing between them; nor does the third value of 0, 128
+    and 255. Raises `UserError` for a file that cannot be used, or for one label alone,
     which teaches nothing; `alone` allows it where it is compared with.
     """
     image = decode(path, cv2.IMREAD_UNCHANGED)
-    image = image if image.dtype == np.uint8 else (image / np.float32(257))
+    if image.dtype != np.uint8:
+        image = image.astype("uint8") if image.max() <= 255 else image / np.float32(257)
     labelled = np.ones((*image.shape[:2], 1), bool)
     values = image
     if image.shape[2] > 2:  # as float32: rounded, a label that is a dark blue would be 0
@@ -146,20 +160,23 @@ def by_value(values, path):
     found, counts = np.unique(values, return_counts=True)
     if len(found) > 2 and is_jpeg(path):
         raise UserError(f"{path} is a JPEG, which smears the values of a mask; save it as PNG")
-    three = np.isin(found, (0, UNLABELLED, 255))
-    if UNLABELLED in found and three.all() and (255 in found or len(found) == 1):
-        return values > UNLABELLED, values != UNLABELLED
-    of_three = counts[three]
-    if three.sum() == 3 and of_three.sum() > 0.99 * values.size and of_three[1] > 0.01 * values.size:
+    middle = abs(found - (UNLABELLED - 0.5)) < 2  # 127 too, and what is half of 16 bits
+    three = middle | np.isin(found, (0, 255))
+    if middle.any() and three.all() and (255 in found or len(found) == 1):
+        return values > UNLABELLED + 1, abs(values - (UNLABELLED - 0.5)) >= 2
+    if middle.any() and {0, 255} <= {*found} and counts[three].sum() > 0.99 * values.size and (
+            counts[middle].sum() > 0.01 * values.size):
         raise UserError(f"{path} holds 0, 128 for unlabelled, and 255, but a few other values too; paint without soft "
                         "edges")
-    if len(found) == 2:
-        threshold = found[0]
-    elif counts[found >= 224].sum() > 0.25 * counts[found > 0].sum():  # white with soft edges, and no instances
-        threshold = UNLABELLED - 1
-    else:
-        threshold = 0
+    threshold = found[0] if len(found) == 2 else UNLABELLED - 1 if found[-1] >= 224 and only_edges(values) else 0
     return values > threshold, np.ones(values.shape, bool)
+
+
+def only_edges(values):
+    """Whether what lies between the darkest and the brightest value of a mask is nowhere as large as 3 x 3 pixels."""
+    flat = cv2.erode(values, np.ones((3, 3), "uint8")) == cv2.dilate(values, np.ones((3, 3), "uint8"))
+    inner = values[..., 0]
+    return not (flat & (inner > inner.min()) & (inner < inner.max())).any()
 
 
 def decode(path, flags):

@@ -49,10 +49,9 @@ def uncertainty(probabilities):
 
 
 def doubt(probabilities):
-    """The `uncertainty` for each pixel of the smaller of foreground and background; infinite if there is only one."""
+    """The `uncertainty` for each pixel of the smaller of foreground and background, of one in a thousand at least."""
     share = predicted(probabilities).mean()
-    smaller = min(share, 1 - share)
-    return uncertainty(probabilities) / smaller if smaller else np.inf
+    return uncertainty(probabilities) / max(min(share, 1 - share), 0.001)
 
 
 def complaint(masks, probabilities):

@@ -158,7 +158,7 @@ class Settings:
 
     match: bool = setting(
         True, "own", "bring each image to the median grey values that the network was trained on, and nearly to "
-        "their deviation, for exposures differ")
+        "their deviation, for exposures differ; one that is near may stay as it is")
 
     vis: str = setting("vis", "test", "folder for what test.py and data.py draw", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)

@@ -177,30 +177,20 @@ def table(rows):
 
     Times are medians over the rows, of as many threads as the processes had.
     """
-    methods = list(dict.fromkeys((row["method"], row["flags"]) for row in rows))
-    lines = ["| set | labels | " + " | ".join(" ".join(of).strip() for of in methods) + " |",
-             f"|{'---|' * (2 + len(methods))}"]
+    def of_set(of):
+        values = [float(row["iou_mean"]) for row in of]
+        return f"{np.mean(values):.3f} ({', '.join(f'{value:.2f}' for value in values)})"
 
-    def values(column, labels, of, name=None):
-        return [float(row[column]) for row in rows if (row["labels"], row["method"], row["flags"]) == (labels, *of)
-                and name in (None, row["set"])]
+    def of_all(of):
+        means = [np.mean([float(row["iou_mean"]) for row in of if row["set"] == name])
+                 for name in dict.fromkeys(row["set"] for row in of)]
+        return f"**{np.mean(means):.3f}**"
 
-    def add(title, labels, cells):
-        lines.append(f"| {title} | {labels} | {' | '.join(cells)} |")
+    def median(column):
+        return lambda of: f"{np.median([float(row[column]) for row in of]):.1f}"
 
-    for labels in dict.fromkeys(row["labels"] for row in rows):
-        names = dict.fromkeys(row["set"] for row in rows if row["labels"] == labels)
-        of_sets = {name: [values("iou_mean", labels, of, name) for of in methods] for name in names}
-        for name, of_methods in of_sets.items():
-            add(name, labels, [f"{np.mean(of):.3f} ({', '.join(f'{value:.2f}' for value in of)})" if of else "-"
-                               for of in of_methods])
-        add(f"**mean of {len(names)}**", labels, [
-            f"**{np.mean([np.mean(of) for of in column]):.3f}**" if all(column) else "-"
-            for column in zip(*of_sets.values(), strict=True)])
-        for what, column in (("seconds to learn", "train_seconds"), ("seconds an image", "image_seconds")):
-            add(what, labels, [f"{np.median(of):.1f}" if (of := values(column, labels, method)) else "-"
-                               for method in methods])
-    return lines
+    return by_method(rows, of_set, {"**mean**": of_all, "seconds to learn": median("train_seconds"),
+                                    "seconds an image": median("image_seconds")})
 
 
 def telling(rows):
@@ -210,13 +200,30 @@ def telling(rows):
     the surest image is always the best.
     """
     numbers = [name.removeprefix("uncertainty_") for name in rows[0] if name.startswith("uncertainty_")]
-    lines = ["| set | labels | method | rank correlation of uncertainty and IoU | rows |", "|---|---|---|---|---|"]
-    for of in dict.fromkeys((row["set"], row["labels"], row["method"], row["flags"]) for row in rows):
+
+    def correlation(of):
         pairs = [np.array([(float(row[f"uncertainty_{number}"]), float(row[f"iou_{number}"])) for number in numbers
-                           if row[f"uncertainty_{number}"]]).T
-                 for row in rows if (row["set"], row["labels"], row["method"], row["flags"]) == of]
+                           if row[f"uncertainty_{number}"]]).T for row in of]
         values = [spearmanr(*pair).statistic for pair in pairs if np.ptp(pair, axis=1).all()]
-        if values:
-            cells = *of[:2], " ".join(of[2:]).strip(), f"{np.mean(values):+.2f}", str(len(values))
-            lines.append(f"| {' | '.join(cells)} |")
+        return f"{np.mean(values):+.2f}" if values else "-"
+
+    return by_method(rows, correlation, {})
+
+
+def by_method(rows, of_set, of_all):
+    """Markdown: a column for each method; a line for each set, as `of_set` says, and those of `of_all`, of all sets.
+
+    of_set and the values of the dict `of_all` turn a list of rows into text.
+    """
+    methods = list(dict.fromkeys((row["method"], row["flags"]) for row in rows))
+    lines = [f"| set | labels | {' | '.join(' '.join(of).strip() for of in methods)} |",
+             f"|{'---|' * (2 + len(methods))}"]
+    for labels in dict.fromkeys(row["labels"] for row in rows):
+        here = [row for row in rows if row["labels"] == labels]
+        for title, cell in {**{name: of_set for name in dict.fromkeys(row["set"] for row in here)}, **of_all}.items():
+            columns = [[row for row in here if (row["method"], row["flags"]) == of and (title in of_all or
+                        row["set"] == title)] for of in methods]
+            complete = [of if title not in of_all or {row["set"] for row in of} == {row["set"] for row in here} else []
+                        for of in columns]  # a mean over fewer sets cannot be compared
+            lines.append(f"| {title} | {labels} | {' | '.join(cell(of) if of else '-' for of in complete)} |")
     return lines

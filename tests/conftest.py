@@ -11,14 +11,14 @@ from common.images import read_image
 @pytest.fixture
 def eager(monkeypatch):
     """Trainings do not trace the network, which takes longer than a few steps of a narrow one."""
-    compiled = train.compiled
+    untrained = train.untrained
 
     def untraced(*arguments):
-        network = compiled(*arguments)
+        network = untrained(*arguments)
         network.run_eagerly = True
         return network
 
-    monkeypatch.setattr(train, "compiled", untraced)
+    monkeypatch.setattr(train, "untrained", untraced)
 
 
 @pytest.fixture

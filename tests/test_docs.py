@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from common.command_line import fields_of, parse
+from common.files import read_table
 from common.settings import Settings
+from study import real
 from study.__main__ import Options, planned
 from study.questions import QUESTIONS
 
@@ -46,7 +48,7 @@ def commands(script):
 
 
 @pytest.mark.parametrize(("script", "groups"), [
-    ("train.py", ("run", "data", "training")), ("test.py", ("run", "data", "test"))])
+    ("train.py", ("run", "data", "training", "own")), ("test.py", ("run", "data", "test", "match"))])
 def test_every_command_can_be_typed(script, groups, monkeypatch):
     for line in commands(script):
         monkeypatch.setattr("sys.argv", [script, *shlex.split(line)])
@@ -57,7 +59,7 @@ def test_every_question_and_variant_that_is_named_is_one():
     for line in commands("study"):
         words = shlex.split(line)
         names = [word for word in words if word in QUESTIONS]
-        assert names or not words or words[0] == "all", line
+        assert names or not words or words[0] in ("all", "real"), line
         if "--only" in words:
             assert planned(QUESTIONS[names[0]], Options(only=words[words.index("--only") + 1]))
 
@@ -68,6 +70,12 @@ def test_a_number_with_an_interval_stands_in_the_report(page):
     numbers = re.findall(r"[+-]?\d\.\d+\s\[[+-]?\d\.\d+,\s[+-]?\d\.\d+\]", TEXT[page])
     assert {number for number in numbers if " ".join(number.split()) not in report} == set()
     assert numbers or page.name != "answer.md"
+
+
+def test_the_tables_of_real_images_are_those_of_their_rows():
+    rows = read_table(REPOSITORY / "docs/study/real.csv")
+    for lines in (real.table(rows), real.telling(rows)):
+        assert "\n".join(lines) in TEXT[REPOSITORY / "docs/real.md"]
 
 
 def test_readme_can_be_read_to_the_end():

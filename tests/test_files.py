@@ -59,6 +59,26 @@ def test_work_that_fails_changes_nothing_and_names_the_file_where_it_would_have_
     assert len([*tmp_path.iterdir()]) == 3
 
 
+def test_nothing_changes_where_one_file_cannot_come_to_its_place(tmp_path):
+    put(tmp_path, a="1")
+    (tmp_path / "train").write_text("precious")
+    before = left(tmp_path)
+    with pytest.raises(UserError, match=r"could not be written \(train/x or its folder is in the way\)"):
+        put(tmp_path, a="2", train__x="2")
+    assert left(tmp_path) == before
+
+
+def test_what_a_run_reads_or_somebody_made_is_neither_replaced_nor_removed(tmp_path):
+    put(tmp_path, masks__a="1")
+    (tmp_path / "mine").write_text("precious")
+    files.check_inputs(tmp_path, "--vis", [tmp_path / "mine"], ["masks/b"], ["masks/a"])
+    for path in (tmp_path / "masks" / "a", tmp_path / "masks" / ".." / "mine"):
+        with pytest.raises(UserError, match=rf"{path} would be replaced or removed .*; copy it .* with --vis"):
+            files.check_inputs(tmp_path, "--vis", [path], ["mine"])
+    with pytest.raises(UserError, match=r"mine is there already, and no result; name another folder with --vis"):
+        files.check_inputs(tmp_path, "--vis", [], ["mine"], ["mine"])
+
+
 @pytest.mark.parametrize("moment", range(6))
 def test_what_is_finished_is_put_in_place_by_the_next_if_it_was_interrupted_there(tmp_path, monkeypatch, moment):
     put(tmp_path, a="1", train__x="1", c="1")

@@ -78,6 +78,17 @@ def test_a_mask_has_two_values_or_labels_of_instances(tmp_path, image, foregroun
     assert read.shape == labelled.shape == (40, 50, 1)
 
 
+def test_bright_labels_of_instances_are_all_foreground_and_no_soft_edges(tmp_path):
+    for labels in ((100, 250), (250, 100, 30), (0xff, 0x4c)):
+        image = np.zeros((40, 60), "uint8")
+        for number, label in enumerate(labels):
+            image[5:35, 5 + 18 * number : 20 + 18 * number] = label
+        assert np.array_equal(read_mask(saved(tmp_path / "mask.png", image))[0][..., 0], image > 0)
+    red_and_yellow = np.zeros((40, 60, 3), "uint8")
+    red_and_yellow[5:20, 5:20], red_and_yellow[5:20, 30:50] = (0, 0, 255), (0, 255, 255)
+    assert read_mask(saved(tmp_path / "mask.png", red_and_yellow))[0].sum() == 15 * 35
+
+
 def test_a_mask_says_nothing_where_it_is_grey_or_transparent(tmp_path):
     grey = np.full((40, 50), 128, "uint8")
     grey[:5], grey[-5:] = 0, 255
@@ -106,8 +117,11 @@ def test_soft_edges_of_a_mask_are_cut_in_the_middle(tmp_path):
 def test_a_mask_of_three_values_is_the_same_in_16_bits_and_refused_with_others_among_them(tmp_path):
     grey = np.full((40, 50), 128, "uint8")
     grey[:5], grey[-5:] = 0, 255
-    eight, sixteen = (read_mask(saved(tmp_path / "mask.png", image)) for image in (grey, grey.astype("uint16") * 257))
-    assert all(np.array_equal(a, b) for a, b in zip(eight, sixteen, strict=True))
+    of_127 = np.where(grey == 128, 127, grey)
+    eight, *others = (read_mask(saved(tmp_path / "mask.png", image)) for image in (
+        grey, grey.astype("uint16") * 257, of_127, of_127.astype("uint16") * 257, grey.astype("uint16"),
+        np.array([0, 32768, 65535], "uint16")[grey // 127]))
+    assert all(np.array_equal(a, b) for other in others for a, b in zip(eight, other, strict=True))
     grey[20, 20] = 77
     with pytest.raises(UserError, match=r"mask\.png holds 0, 128 for unlabelled, and 255, but a few other values too"):
         read_mask(saved(tmp_path / "mask.png", grey))

@@ -169,6 +169,14 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
         model.load(tmp_path / "model.keras")
 
 
+def test_a_network_that_sees_a_whole_image_at_once_gets_no_tiles():
+    for changes, local in (({}, True), ({"padding": "reflect"}, True), ({"padding": "mean"}, False),
+                           ({"padding": "circular"}, False), ({"network": "dense"}, False)):
+        assert model.local(model.build(Settings(**{**SMALL, **changes}))) == local
+    dense = model.build(Settings(network="dense", size=(32, 1056), radius=(3, 9), width=1 / 32))
+    assert model.predict(dense, noise(1, 32, 1056, 1)).shape == (1, 32, 1056, 1)
+
+
 def test_the_network_prints_a_table_that_adds_up(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["model.py", "--size", "160", "160"])
     model.main()

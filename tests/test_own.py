@@ -1,4 +1,4 @@
-"""One's own images: the crops that are trained on, tiles, averages, and the two commands from one label to the rest."""
+"""One's own images: the crops that are trained on, exposures, and the two commands from one label to the rest."""
 
 import dataclasses
 import re
@@ -11,13 +11,12 @@ import model
 import test as segment
 import train
 from common.errors import UserError
-from common.files import read_table
+from common.files import in_place_of, read_table
 from common.images import exposure, matched, read_image, read_mask, write_png
 from common.settings import RECIPES, Settings, read_settings
 from data import Labelled, Pixels, create_data, crops, excerpt, read_labelled
 from scripts import contents, run
 
-OWN = Settings(image=("a.png",), mask=("b.png",), **RECIPES["own"])
 PLAIN = dict(contrast=1.0, brightness=0.0, tint=0.0)  # crops are parts
 TURNS = [(turns, mirror) for turns in range(4) for mirror in (1, -1)]
 
@@ -244,6 +243,10 @@ def test_the_rest_is_segmented_and_another_exposure_too(segmented):
         iou = (truth & (mask > 0)).sum() / (truth | (mask > 0)).sum()
         assert float(row["network_iou"]) == pytest.approx(iou, abs=1e-6)
         assert iou > 0.8
+    network, fifth = model.load(folder / "output" / "model.keras"), read_image(folder / "cells" / "a cell 5.png")
+    truth, _ = read_mask(folder / "masks" / "a cell 5.png")
+    as_it_is = model.predict_image(network, fifth, match=False) > 0.5
+    assert float(rows["a cell 5.png"]["network_iou"]) > (truth & as_it_is).sum() / (truth | as_it_is).sum() + 0.1
     assert re.search(r"least sure of a cell \d\.\w+, a cell \d\.\w+: label one", tested.stdout)
     assert re.search(r"network +0\.\d+ .*\(a cell \d\.\w+\)", tested.stdout)
 
@@ -257,6 +260,18 @@ def test_masks_are_found_by_the_names_that_people_give_them(tmp_path):
     assert [path.stem for path in rest] == ["cell_mask", "Y_1"]
     images, masks, _ = segment.own_images(dataclasses.replace(own, masks=str(tmp_path)))
     assert {image.stem: mask.stem for image, mask in masks.items()} == {"X_1": "Y_1", "cell": "cell_mask"}
+
+
+def test_a_folder_may_be_called_in_two_ways_and_holds_what_was_left_there(tmp_path, monkeypatch):
+    for name in ("a", "b", "a_mask"):
+        write_png(tmp_path / "cells" / f"{name}.png", np.eye(40) * 255)
+    with in_place_of(tmp_path / "cells") as folder:
+        write_png(folder / "fit.png", np.eye(40))
+    monkeypatch.chdir(tmp_path)
+    own = settings(folder="cells", masks=str(tmp_path / "cells"), output="cells")
+    images, masks, _ = segment.own_images(own)
+    assert ([path.stem for path in images], {image.stem: mask.stem for image, mask in masks.items()}) == (
+        ["a", "b"], {"a": "a_mask"})
 
 
 def test_masks_may_differ_from_their_images_in_the_suffix_alone(tmp_path):
@@ -278,7 +293,8 @@ def test_masks_may_differ_from_their_images_in_the_suffix_alone(tmp_path):
     ("--folder damaged", r"damaged/b\.png is not an image that OpenCV can read, or is damaged"),
     ("--folder twice", r"--folder twice holds a\.bmp and a\.png, which would leave one mask; rename one of them"),
     ("--vis cells", "--vis cells is the folder of your images; name another"),
-    ("--masks masks --vis .", r"masks/a cell 2\.png would be replaced, and is one of your own; name another folder"),
+    ("--masks masks --vis .", r"masks/a cell 2\.png would be replaced or removed with the results in \.; copy it"),
+    ("--vis .", r"masks/a cell 2\.png is there already, and no result; name another folder with --vis"),
 ])
 def test_what_does_not_fit_costs_no_result_that_was_there(segmented, line, message):
     folder, *_ = segmented

@@ -11,6 +11,7 @@ from common.tiles import averaged, in_tiles, spans
 @pytest.fixture(scope="module")
 def network():
     """An untrained network that makes something of what it sees."""
+    model.keras.utils.set_random_seed(0)
     network = model.build(Settings(width=1 / 16), 0.0, 1.0)
     network.get_layer("output_convolution").kernel.assign(
         network.get_layer("output_convolution").kernel * 20)
