@@ -5,15 +5,13 @@ Grey values go in, probabilities come out. The network itself is plain Keras, an
 """
 
 import math
-import os
 
 import numpy as np
 
 from common import metrics
 from common.backend import keras
 from common.command_line import fields_of, parse
-from common.errors import UserError, run_script
-from common.files import writing
+from common.errors import run_script
 from common.images import exposure, in_channels, matched, near
 from common.settings import Settings
 from common.tiles import averaged, in_tiles
@@ -245,30 +243,6 @@ def fitting(network, image, before):
     part = image[rows, columns]
     return min((trained, before), key=lambda after: metrics.doubt(
         predict(network, matched(part, before, after)[np.newaxis])[0]))
-
-
-def save(network, path):
-    """Save the network alone; the optimiser's state would make the file three times as large.
-
-    Raises `UserError` if it cannot be written.
-    """
-    with writing(path):
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        keras.Model(network.input, network.output, name=network.name).save(path)
-
-
-def load(path):
-    """The network that `save` saved. Raises `UserError` if there is none or it cannot be read."""
-    if not os.path.isfile(path):
-        raise UserError(f"{path} is missing; run train.py first, or name its folder with --output")
-    try:
-        network = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras, zipfile and h5py raise a dozen kinds, and all mean that the file is bad
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{path} cannot be loaded ({reason}); run train.py again") from None
-    if len(network.input_shape) != 4 or network.input_shape[3] not in (1, 3):
-        raise UserError(f"{path} is another network, for inputs of {network.input_shape}; run train.py again")
-    return network
 
 
 def describe(network):

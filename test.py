@@ -16,7 +16,8 @@ import numpy as np
 from common import baselines, metrics, pictures
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, check_inputs, in_place_of, recorded, settle, write_table, writing
+from common.files import check_folder, write_table
+from common.folders import check_inputs, holding, in_place_of, read_whole, recorded
 from common.images import check_same_size, images_in, is_mask_of, mask_stems, read_image, read_mask, write_png
 from common.screen import Screen
 from common.settings import Settings, read_settings
@@ -198,9 +199,7 @@ def folder_lines(settings, rows, rest):
 def main():
     given = parse(__doc__, fields_of("run", "data", "test", "match"), from_training=True)
     output = Path(given.get("output", Settings.output))
-    with writing(output):
-        settle(output)  # what a training has finished but was kept from putting there
-    trained = read_settings(output / "settings.json")
+    trained = read_whole(output, lambda: read_settings(output / "settings.json"))
     # what binds the training alone does not bind a test
     free = dict(labels="true", supervised_pixels=0, supervised_window=0, augment=False)
     settings = dataclasses.replace(trained, **{**free, **given})
@@ -215,20 +214,25 @@ def main():
     check_inputs(settings.vis, "--vis", settings.image + settings.mask, ())
 
     import model
+    from common import networks
 
-    network = model.load(output / "model.keras")
-    if images:
-        with Screen("image", len(images)) as screen:
-            rows = segment_folder(settings, network, images, masks, screen)
-        print("\n".join(folder_lines(settings, rows, rest)))
+    network, now = read_whole(output, lambda: (networks.load(output / "model.keras"),
+                                               read_settings(output / "settings.json")))
+    if now != trained:  # a training has ended meanwhile: all of it, then, and nothing of the one before
+        main()
         return
-    X, Y = create_data(settings.images, settings, "test")
-    probabilities = model.predict(network, X, settings.average)
-    predictions = metrics.predicted(probabilities)
-    scores = {method: {"iou": metrics.iou(Y, of), "dice": metrics.dice(Y, of)}
-              for method, of in (("network", predictions), ("blur + Otsu", baselines.blur_otsu(X)))}
-    draw(X, Y, predictions, scores, settings.vis)
-
+    with holding(settings.vis, "--vis"):
+        if images:
+            with Screen("image", len(images)) as screen:
+                rows = segment_folder(settings, network, images, masks, screen)
+            print("\n".join(folder_lines(settings, rows, rest)))
+            return
+        X, Y = create_data(settings.images, settings, "test")
+        probabilities = model.predict(network, X, settings.average)
+        predictions = metrics.predicted(probabilities)
+        scores = {method: {"iou": metrics.iou(Y, of), "dice": metrics.dice(Y, of)}
+                  for method, of in (("network", predictions), ("blur + Otsu", baselines.blur_otsu(X)))}
+        draw(X, Y, predictions, scores, settings.vis)
     print(f"{settings.images} fresh images of {described(settings)}")
     print("\n".join(score_lines(scores)))
     if complaint := metrics.complaint(Y, probabilities):

@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from common import metrics
+from common.checkpoints import Checkpoints, fingerprint, interrupted
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, check_inputs, in_place_of, write_table
+from common.files import check_folder, write_table
+from common.folders import check_inputs, holding, in_place_of
 from common.images import exposure
 from common.losses import make_loss
 from common.optimizers import make_optimizer
@@ -44,14 +46,15 @@ class Run(NamedTuple):
     seconds: Stopwatch  # what took how long
 
 
-def train(settings, report=lambda step, row: None):
+def train(settings, report=lambda step, row: None, kept=None):
     """Fit the network to the training samples, one a step in turn, and score it along the way.
 
-    After every step `report(step, row)` is told the step and the latest row of the history.
+    After every step `report(step, row)` is told the step and the latest row of the history, and `kept` what it takes
+    to go on from there.
     Validation images are only looked at; nothing here depends on their scores. Of the training samples as many are
     scored as of them. Returns a `Run`.
     """
-    watch = Stopwatch()
+    kept, watch = kept or Checkpoints(), Stopwatch()
     with watch("data"):
         X, Y = create_data(settings.samples, settings, "train")
         Y = relabel(Y, settings)
@@ -59,10 +62,11 @@ def train(settings, report=lambda step, row: None):
         X_val, Y_val = create_data(settings.validation, settings, "validation")
     with watch("trace"):
         network = compiled(settings, X, Y_seen)
+    kept.take_up(network, watch)
 
-    history, moments = [], {}
+    history, moments = kept.history, kept.moments
     evaluate_at, show_at = evaluation_steps(settings), moment_steps(settings)
-    for step, _ in fit(network, samples_in_turn(settings, X, Y_seen), settings.steps, watch):
+    for step, _ in fit(network, samples_in_turn(settings, X, Y_seen), settings.steps, watch, kept.step):
         if step in evaluate_at:
             some = slice(settings.validation if step == settings.steps else settings.watch)
             with watch("evaluation" if step > 0 else "trace"):
@@ -71,6 +75,7 @@ def train(settings, report=lambda step, row: None):
             if step in show_at:
                 moments[step] = np.concatenate([P[:1], P_val[: min(2, settings.watch)]])
         report(step, history[-1])
+        kept.keep(network, step, watch)
     return Run(network, (X, Y), (X_val, Y_val), P_val, history, moments, watch)
 
 
@@ -86,14 +91,14 @@ class OwnRun(NamedTuple):
     seconds: Stopwatch  # what took how long
 
 
-def train_own(settings, labelled, report=lambda step, row: None):
+def train_own(settings, labelled, report=lambda step, row: None, kept=None):
     """Fit the network to crops of one's own images, a list of `data.Labelled`. There are no others to look at.
 
-    After every step `report(step, row)` is told the step and the latest row of the history. Returns an `OwnRun`.
+    report and kept: as of `train`. Returns an `OwnRun`.
     """
     import model
 
-    watch = Stopwatch()
+    kept, watch = kept or Checkpoints(), Stopwatch()
     with watch("trace"):
         middle, deviation = np.mean([exposure(image) for image, _ in labelled], axis=0).T
         deviation = np.maximum(deviation, 0.01)  # a channel may be empty
@@ -102,13 +107,15 @@ def train_own(settings, labelled, report=lambda step, row: None):
 
     samples = ((model.pad(image), model.pad(mask)) for image, mask in crops(labelled, settings))
     record_at = {max(1, round(share * settings.steps)) for share in np.linspace(0, 1, RECORDS + 1)[1:]}
-    history, losses = [], []
-    for step, loss in fit(network, samples, settings.steps, watch):
-        losses += [loss] * (step > 0)
+    kept.take_up(network, watch)
+    history, losses = kept.history, kept.losses
+    for step, loss in fit(network, samples, settings.steps, watch, kept.step):
+        losses += [float(loss)] if step else []
         if step in record_at:
             history.append({"step": step, "seconds": round(sum(watch.values()), 2), "loss": np.mean(losses)})
             losses.clear()
         report(step, history[-1] if history else None)
+        kept.keep(network, step, watch)
 
     with watch("evaluation"):
         labelled = [excerpt(*of) for of in labelled]
@@ -121,13 +128,17 @@ def train_own(settings, labelled, report=lambda step, row: None):
     return OwnRun(network, labelled, predictions, iou, [*filter(None, complaints)], history, watch)
 
 
-def fit(network, samples, steps, watch):
-    """Train on the next of `samples` at each step; yield every step with its loss, from 0, the untrained network."""
-    yield 0, None
-    for step in range(1, steps + 1):
+def fit(network, samples, steps, watch, done=0):
+    """Train on the next of `samples` at each step; yield every step with its loss, from 0, the untrained network.
+
+    done: the steps that the network has behind it; they are not yielded again.
+    """
+    if not done:
+        yield 0, None
+    for step, sample in zip(range(done + 1, steps + 1), itertools.islice(samples, done, None), strict=False):
         # the first step traces the network, as the first prediction does, and takes longer than others
-        with watch("steps" if step > 1 else "trace"):
-            loss = network.train_on_batch(*next(samples))
+        with watch("steps" if step > done + 1 else "trace"):
+            loss = network.train_on_batch(*sample)
         yield step, loss
 
 
@@ -232,15 +243,14 @@ def write_run(run, settings, record):
 
     record: what `backend.describe_machine` says, for settings.json. Raises `UserError` if a file cannot be written.
     """
-    import model
-    from common import pictures, plots
+    from common import networks, pictures, plots
 
     with in_place_of(settings.output) as folder:
         with run.seconds("files"):
             if not settings.image:
                 write_data(*run.train, folder / "train")
                 write_data(*run.validation, folder / "val")
-            model.save(run.network, folder / "model.keras")
+            networks.save(run.network, folder / "model.keras")
             write_table(run.history, folder / "history.csv")
         with run.seconds("pictures"):
             if settings.image:
@@ -256,21 +266,29 @@ def write_run(run, settings, record):
 
 
 def main():
-    given = parse(__doc__, fields_of("run", "data", "training", "own"))
+    given = parse(__doc__, fields_of("run", "data", "training", "own", "train"))
     # test.py, started anywhere, knows these files again
     absolute = {name: tuple(map(os.path.abspath, given.get(name, ()))) for name in ("image", "mask")}
-    settings = Settings(**given | absolute)
+    given |= {name: paths for name, paths in absolute.items() if paths}
+    if given.get("resume"):
+        given = interrupted({"output": Settings.output} | given)
+    settings = Settings(**given)
     check_folder(settings.output, "--output")
     check_inputs(settings.output, "--output", settings.image + settings.mask, LEFT)
     labelled = read_labelled(settings)
-    with Screen("step", settings.steps) as screen:
-        from common.backend import describe_machine
+    with holding(settings.output, "--output"):
+        with Screen("step", settings.steps) as screen:
+            from common.backend import describe_machine
 
-        record = describe_machine()
-        imported = time.perf_counter() - STARTED
-        run = train_own(settings, labelled, screen.own_training) if labelled else train(settings, screen.training)
-    run.seconds["import"] = round(imported, 6)
-    write_run(run, settings, record)
+            record = describe_machine()
+            imported = time.perf_counter() - STARTED
+            kept = Checkpoints(settings, fingerprint(array for of in labelled for array in of))
+            with kept:
+                run = (train_own(settings, labelled, screen.own_training, kept) if labelled else
+                       train(settings, screen.training, kept))
+        run.seconds["import"] = round(imported, 6)
+        write_run(run, settings, record)
+        kept.drop()
     print("\n".join((own_closing_words if labelled else closing_words)(run, settings, record)))
 
 

@@ -25,8 +25,8 @@ def run_script(main):
         return
     except UserError as error:
         message, status = f"{script_name()}: {error}", 2
-    except KeyboardInterrupt:
-        message, status = "\ninterrupted", 130
+    except KeyboardInterrupt as interrupt:
+        message, status = "; ".join(["\ninterrupted", *map(str, interrupt.args)]), 130
     except BrokenPipeError:  # the reader of the output, head for example, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         message, status = f"{script_name()}: the output is no longer read", 141

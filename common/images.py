@@ -2,8 +2,13 @@
 
 import contextlib
 import io
+import os
 import re
 from pathlib import Path
+
+# A header that claims more pixels than this, four times the largest image that is taken, gets no memory. OpenCV reads
+# it when it starts.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**28))
 
 import cv2
 import numpy as np

@@ -44,7 +44,7 @@ class Screen:
     def __init__(self, name, total, done=0):
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self.terminal, self.total, self.done = sys.stdout.isatty(), total, done
+        self.terminal, self.total, self.done, self.first = sys.stdout.isatty(), total, done, None
         # refreshed by hand: a thread of its own would compete with the training
         self.bar = Progress(TextColumn(f"{name} {{task.completed}}/{{task.total}}"), BarColumn(16), TimeElapsedColumn(),
                             TimeRemainingColumn(), TextColumn("{task.description}"), auto_refresh=False,
@@ -80,12 +80,13 @@ class Screen:
 
     def own_training(self, step, row):
         """The same of a training on one's own images, of which the first row comes after a while."""
-        if step == 1:  # it took longer than those that follow
-            self.started = time.perf_counter()
+        if step and not self.first:  # it took longer than those that follow
+            self.first = step, time.perf_counter()
         words = f"loss {row['loss']:.4f}" if row else ""
         self.show(step, words)
         if row and not self.terminal and row["step"] == step:
-            left = (time.perf_counter() - self.started) / max(1, step - 1) * (self.total - step)
+            first, started = self.first
+            left = (time.perf_counter() - started) / max(1, step - first) * (self.total - step)
             self.line(f"step {step:>5}  {row['seconds']:7.1f} s  {words}  about {left:.0f} s left")
 
 

@@ -160,6 +160,11 @@ class Settings:
         True, "own", "bring each image to the median grey values that the network was trained on, and nearly to "
         "their deviation, for exposures differ; one that is near may stay as it is")
 
+    checkpoint: float = setting(
+        60.0, "train", "every so many seconds a training is kept, to go on from there if it is interrupted; 0 is never",
+        metavar="SECONDS", least=0)
+    resume: bool = setting(False, "train", "go on with the training that was interrupted in --output")
+
     vis: str = setting("vis", "test", "folder for what test.py and data.py draw", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", metavar="N", least=1)
     folder: str | None = setting(
@@ -204,15 +209,27 @@ def write_settings(settings, record, path):
     write_bytes(path, (json.dumps({"settings": values, **record}, indent=2) + "\n").encode())
 
 
+def of_kind(value, default):
+    """Whether a value of a setting is of the same type as its default: of a tuple each; no default at all is text."""
+    if isinstance(default, tuple) and isinstance(value, tuple):
+        return all(map(of_kind, value, default or [""] * len(value))) and len(value) == len(default or value)
+    if default is None:
+        return value is None or isinstance(value, str)
+    return type(value) is type(default) or (type(value) is int and isinstance(default, float))
+
+
 def read_settings(path):
     """The `Settings` that `write_settings` wrote. Raises `UserError` if there are none, or they do not fit."""
     try:
         values = json.loads(Path(path).read_text())["settings"]
         if set(values) != set(training_names()):
             raise UserError("it does not hold the same settings")
-        return Settings(**{name: tuple(value) if isinstance(value, list) else value
-                           for name, value in values.items()})
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        for name, value in values.items():
+            if not of_kind(value, getattr(Settings, name)):
+                raise UserError(f"{name} is not of its kind")
+        return Settings(**values)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is missing; run train.py first, or name its folder with --output") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a foreign file can cause
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # of a foreign file
         raise UserError(f"{path} is not from this version of train.py ({error}); run train.py again") from None

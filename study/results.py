@@ -50,7 +50,7 @@ def read_rows(path):
         return []
     try:
         rows = read_table(path)
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UserError):
         rows = []
     if not all({"variant", "seed", "val_iou_mean"} <= row.keys() for row in rows) or not rows:
         raise UserError(f"{path} is not from the study; move it away, and the runs start anew")

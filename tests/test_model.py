@@ -1,15 +1,11 @@
-"""The networks: their size, what they see, the image sizes they take; a saved one is the same one, and plain Keras."""
-
-import os
-import subprocess
-import sys
+"""The networks: their size, what they see, the image sizes they take, and that they are plain Keras."""
 
 import numpy as np
 import pytest
 
 import model
 import train
-from common.errors import UserError
+from common import networks
 from common.settings import Settings
 from data import create_data
 
@@ -124,51 +120,6 @@ def test_every_layer_of_a_network_without_a_padding_of_its_own_comes_with_keras(
     assert not any(isinstance(layer, layers.Lambda) for layer in network.layers)
 
 
-def test_a_saved_network_opens_without_this_repository_and_gives_the_same_probabilities(narrow, tmp_path):
-    X = noise(2, 64, 96, 1)
-    np.save(tmp_path / "X.npy", X)
-    model.save(narrow, tmp_path / "model.keras")
-    script = ("import importlib.util\n"
-              "assert not any(map(importlib.util.find_spec, ('model', 'train', 'common')))\n"
-              "import keras, numpy\n"
-              "network = keras.saving.load_model('model.keras')\n"  # safe mode is its default
-              "numpy.save('P.npy', network.predict_on_batch(numpy.load('X.npy')))\n")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    # isolated: the folder it runs in and the user's own packages are not looked at either
-    done = subprocess.run([sys.executable, "-I", "-c", script], cwd=tmp_path, capture_output=True, text=True,
-                          env=environment)
-    assert done.returncode == 0, done.stderr
-    assert np.load(tmp_path / "P.npy") == pytest.approx(model.predict(narrow, X), abs=1e-6)
-    assert np.array_equal(model.predict(model.load(tmp_path / "model.keras"), X), model.predict(narrow, X))
-
-
-def test_a_saved_network_does_without_the_state_of_the_optimiser(tmp_path):
-    settings = Settings(**SMALL)
-    X, Y = create_data(1, settings)
-    model.save(train.compiled(settings, X, Y), tmp_path / "model.keras")
-    network = model.load(tmp_path / "model.keras")
-    assert (tmp_path / "model.keras").stat().st_size < 1.5 * 4 * network.count_params()
-    assert not network.compiled
-
-
-def test_a_network_that_cannot_be_written_is_one_sentence_that_names_the_file(narrow, tmp_path):
-    (tmp_path / "model.keras").mkdir()
-    with pytest.raises(UserError, match=r"model\.keras could not be written \([^\n]+\); make room for it, or name"):
-        model.save(narrow, tmp_path / "model.keras")
-
-
-def test_a_file_that_is_no_network_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"model\.keras is missing; run train\.py first"):
-        model.load(tmp_path / "model.keras")
-    other = keras.Sequential([layers.Input((4,)), layers.Dense(1)])
-    other.save(tmp_path / "model.keras")
-    with pytest.raises(UserError, match=r"model\.keras is another network"):
-        model.load(tmp_path / "model.keras")
-    (tmp_path / "model.keras").write_text("not a network")
-    with pytest.raises(UserError, match=r"model\.keras cannot be loaded .* run train\.py again"):
-        model.load(tmp_path / "model.keras")
-
-
 def test_a_network_that_sees_a_whole_image_at_once_gets_no_tiles():
     for changes, local in (({}, True), ({"padding": "reflect"}, True), ({"padding": "mean"}, False),
                            ({"padding": "circular"}, False), ({"network": "dense"}, False)):
@@ -195,8 +146,8 @@ def test_the_network_prints_a_table_that_adds_up(monkeypatch, capsys):
 def test_every_variant_trains_and_is_loaded_again(changes, tmp_path, eager):
     run = train.train(Settings(**{**SMALL, **changes}))
     assert run.history[-1]["loss"] < run.history[0]["loss"]
-    model.save(run.network, tmp_path / "model.keras")
-    loaded = model.load(tmp_path / "model.keras")
+    networks.save(run.network, tmp_path / "model.keras")
+    loaded = networks.load(tmp_path / "model.keras")
     loaded.run_eagerly = True
     P = model.predict(loaded, run.validation[0])
     assert P.shape == run.validation[1].shape

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-import model
+from common import networks
 from common.files import read_table
 from common.settings import RECIPES, Settings, read_settings, write_settings
 from data import create_data
@@ -41,7 +41,8 @@ def tested(trained):
 def test_training_leaves_everything(trained, written):
     output = trained[0] / "output"
     assert {path.name for path in output.iterdir()} == {
-        "train", "val", "model.keras", "settings.json", "history.csv", "curves.png", "progress.png", ".files.json"}
+        "train", "val", "model.keras", "settings.json", "history.csv", "curves.png", "progress.png", ".files.json",
+        ".lock"}
     X, Y = written(output / "train")
     assert np.array_equal(X, create_data(1, Settings(seed=1))[0])
     assert X.shape == Y.shape == (1, 160, 160, 1)
@@ -92,7 +93,7 @@ def test_testing_draws_every_image_and_scores_it(tested):
     rows = read_table(vis / "metrics.csv")
     assert [row["image"] for row in rows] == [f"test_{number}.png" for number in range(1, 31)]
     assert {path.name for path in vis.iterdir()} == {
-        "overview.png", "metrics.csv", ".files.json", *(row["image"] for row in rows)}
+        "overview.png", "metrics.csv", ".files.json", ".lock", *(row["image"] for row in rows)}
     for row in rows:
         overlap = float(row["network_iou"])
         assert float(row["network_dice"]) == pytest.approx(2 * overlap / (1 + overlap), abs=1e-5)
@@ -112,7 +113,8 @@ def test_another_distribution_can_be_tested_and_replaces_the_pictures(tested):
         assert done.returncode == 0, done.stderr
     assert "2 fresh images of 200 x 333: rectangle, noise fill, side 15 to 29" in done.stdout
     assert {path.name for path in other.iterdir()} == {
-        "test_1.png", "test_2.png", "overview.png", "metrics.csv", "mine.png", ".files.json"}
+        "test_1.png", "test_2.png", "overview.png", "metrics.csv", "mine.png", ".files.json",
+        ".lock"}
 
 
 def test_one_seed_gives_the_same_bytes_and_the_same_weights(tmp_path):
@@ -127,7 +129,7 @@ def test_one_seed_gives_the_same_bytes_and_the_same_weights(tmp_path):
         assert (first / picture).read_bytes() == (second / picture).read_bytes(), picture
     histories = [[{**row, "seconds": None} for row in read_table(folder / "history.csv")] for folder in (first, second)]
     assert histories[0] == histories[1]
-    weights = [model.load(folder / "model.keras").get_weights() for folder in (first, second)]
+    weights = [networks.load(folder / "model.keras").get_weights() for folder in (first, second)]
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 
 

@@ -1,0 +1,113 @@
+"""A training that was interrupted goes on from where it last was, and ends bit for bit as if it had not been."""
+
+import json
+import shlex
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from common.checks import as_flag
+from common.errors import UserError
+from common.files import write_bytes, writing
+from common.folders import holding, in_place_of, remove, settle
+from common.settings import Settings, read_settings, training_names, write_settings
+
+FOLDER, WEIGHTS, PROGRESS, MOMENTS = ".checkpoint", "network.weights.h5", "progress.json", "moments.npz"
+
+
+class Checkpoints:
+    """What is kept of a training every so many seconds, in a folder of its own below --output.
+
+    Keras keeps weights and optimiser. Random streams need not be kept: they are drawn anew up to the step.
+    """
+
+    def __init__(self, settings=None, fingerprint=0):
+        """Keep nothing without settings. fingerprint: of the data, a number that is another for other data."""
+        self.settings, self.fingerprint = settings, fingerprint
+        self.folder = Path(settings.output, FOLDER) if settings else None
+        self.step, self.history, self.moments, self.losses = 0, [], {}, []
+        self.last = time.monotonic()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        if kind is KeyboardInterrupt and self.step:
+            output = f" --output {shlex.quote(self.settings.output)}" if self.settings.output != Settings.output else ""
+            error.args = (f"train.py --resume{output} goes on from step {self.step}",)
+
+    def take_up(self, network, watch):
+        """Bring an untrained network to where it was, and this and the `Stopwatch` to what was recorded by then.
+
+        Raises `UserError` if the files cannot be used, or the data is another.
+        """
+        if not (self.settings and self.settings.resume):
+            return
+        try:
+            progress, moments = self.read(network)
+            self.step, self.history, self.losses = progress["step"], progress["history"], progress["losses"]
+            watch |= progress["seconds"]
+            self.moments = {int(step): of for step, of in moments.items()}
+        except UserError:
+            raise
+        except Exception as error:  # Keras, h5py, NumPy and JSON raise a dozen kinds for a file that is bad
+            raise UserError(f"{self.folder} cannot be used ({type(error).__name__}); start anew without --resume"
+                            ) from None
+        if progress["fingerprint"] != self.fingerprint:
+            raise UserError("--resume finds other images or masks than those of the interrupted training; start anew "
+                            "without it")
+
+    def read(self, network):
+        """The files: progress, a dict, and moments, a dict of arrays; the weights go into the network."""
+        network.load_weights(self.folder / WEIGHTS)
+        with np.load(self.folder / MOMENTS, allow_pickle=False) as moments:
+            return json.loads((self.folder / PROGRESS).read_text()), dict(moments)
+
+    def keep(self, network, step, watch):
+        """Keep what there is after a step, if it is time; not after the last. Raises `UserError` if it cannot."""
+        if (not self.settings or not self.settings.checkpoint or step == self.settings.steps
+                or time.monotonic() < self.last + self.settings.checkpoint):
+            return
+        progress = {"step": step, "history": self.history, "losses": self.losses, "seconds": watch,
+                    "fingerprint": self.fingerprint}
+        with in_place_of(self.folder) as folder:
+            with writing(folder / WEIGHTS):
+                network.save_weights(folder / WEIGHTS)
+            with writing(folder / MOMENTS):
+                np.savez(folder / MOMENTS, **{str(step): of for step, of in self.moments.items()})
+            write_bytes(folder / PROGRESS, json.dumps(progress, default=float).encode())
+            write_settings(self.settings, {}, folder / "settings.json")
+        self.step, self.last = step, time.monotonic()
+
+    def drop(self):
+        """Keep nothing any more: the training has come to its end."""
+        remove(self.folder)
+
+
+def interrupted(given):
+    """The flags of the training that was interrupted in the folder of `given`, flags as of --resume, as a dict.
+
+    Raises `UserError` if there is none, or if one of the flags says another thing.
+    """
+    output, folder = given["output"], Path(given["output"], FOLDER)
+    if not folder.is_dir():
+        raise UserError(f"--resume finds no interrupted training in {output}; leave it out, or name another --output")
+    with holding(output, "--output"), writing(folder):
+        settle(folder)
+        settings = read_settings(folder / "settings.json")
+    was = {name: getattr(settings, name) for name in training_names()}
+    for name, value in given.items():
+        if name in was and name != "output" and value != was[name]:
+            raise UserError(f"{as_flag(name)} is not what it was in the interrupted training; leave it out beside "
+                            "--resume")
+    return was | given
+
+
+def fingerprint(arrays):
+    """A number that is another for other arrays: CRC-32."""
+    number = 0
+    for array in arrays:
+        number = zlib.crc32(np.ascontiguousarray(array), number)
+    return number

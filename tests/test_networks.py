@@ -1,0 +1,132 @@
+"""Networks as files: a saved one is the same one, and what somebody else's file can do."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+import model
+import train
+from common import networks
+from common.errors import UserError
+from common.settings import Settings
+from data import create_data
+
+SMALL = dict(size=(64, 64), radius=(8, 12), width=0.125, steps=2, validation=2, watch=1)
+keras, layers = model.keras, model.layers
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """An untrained network of width 1/8."""
+    keras.utils.set_random_seed(0)
+    return model.build(Settings(width=0.125), 39.5, 533.0)
+
+
+def test_a_saved_network_opens_without_this_repository_and_gives_the_same_probabilities(narrow, tmp_path):
+    X = np.random.default_rng(0).integers(80, size=(2, 64, 96, 1)).astype("float32")
+    np.save(tmp_path / "X.npy", X)
+    networks.save(narrow, tmp_path / "model.keras")
+    script = ("import importlib.util\n"
+              "assert not any(map(importlib.util.find_spec, ('model', 'train', 'common')))\n"
+              "import keras, numpy\n"
+              "network = keras.saving.load_model('model.keras')\n"  # safe mode is its default
+              "numpy.save('P.npy', network.predict_on_batch(numpy.load('X.npy')))\n")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # isolated: the folder it runs in and the user's own packages are not looked at either
+    done = subprocess.run([sys.executable, "-I", "-c", script], cwd=tmp_path, capture_output=True, text=True,
+                          env=environment)
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "P.npy") == pytest.approx(model.predict(narrow, X), abs=1e-6)
+    assert np.array_equal(model.predict(networks.load(tmp_path / "model.keras"), X), model.predict(narrow, X))
+
+
+def test_a_saved_network_does_without_the_state_of_the_optimiser(tmp_path):
+    settings = Settings(**SMALL)
+    X, Y = create_data(1, settings)
+    networks.save(train.compiled(settings, X, Y), tmp_path / "model.keras")
+    network = networks.load(tmp_path / "model.keras")
+    assert (tmp_path / "model.keras").stat().st_size < 1.5 * 4 * network.count_params()
+    assert not network.compiled
+
+
+def test_a_network_that_cannot_be_written_is_one_sentence_that_names_the_file(narrow, tmp_path):
+    (tmp_path / "model.keras").mkdir()
+    with pytest.raises(UserError, match=r"model\.keras could not be written \([^\n]+\); make room for it, or name"):
+        networks.save(narrow, tmp_path / "model.keras")
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"model\.keras is missing; run train\.py first"):
+        networks.load(tmp_path / "model.keras")
+    other = keras.Sequential([layers.Input((4,)), layers.Dense(1)])
+    other.save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match=r"model\.keras is another network"):
+        networks.load(tmp_path / "model.keras")
+    (tmp_path / "model.keras").write_text("not a network")
+    with pytest.raises(UserError, match=r"model\.keras cannot be loaded .* run train\.py again"):
+        networks.load(tmp_path / "model.keras")
+
+
+@keras.saving.register_keras_serializable("somebody")
+class Foreign(layers.Layer):
+    """A layer of somebody else's."""
+
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("last", [
+    layers.Lambda(lambda x: x), Foreign(), layers.Conv2D(2, 1)], ids=["code", "a layer", "two channels"])
+def test_a_network_that_carries_code_or_is_another_is_refused(tmp_path, last):
+    inputs = keras.Input((None, None, 1))
+    keras.Model(inputs, last(inputs)).save(tmp_path / "model.keras")
+    script = "import sys; from common import networks; networks.load(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "model.keras"], capture_output=True, text=True,
+                          cwd=os.path.dirname(os.path.abspath(model.__file__)))  # where the layer is not known
+    assert re.search(r"UserError: \S+\.keras (cannot be loaded \(|is another network)[^\n]+; run train\.py again\n\Z",
+                     done.stderr)
+
+
+def repacked(path, weights=None, more=None):
+    """Write a network's archive anew, with other weights or another file in it."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    if weights:
+        files["model.weights.h5"] = weights(files["model.weights.h5"])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**files, **(more or {})}.items():
+            archive.writestr(name, content)
+
+
+def inflated(content):
+    """Weights of which one claims ten thousand million numbers."""
+    file = io.BytesIO(content)
+    with h5py.File(file, "r+") as weights:
+        names = []
+        weights.visititems(lambda name, of: names.append(name) if isinstance(of, h5py.Dataset) else None)
+        del weights[names[0]]
+        weights.create_dataset(names[0], (10**5, 10**5), "float32", chunks=(1000, 1000), compression="gzip")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("change", [
+    dict(more={"assets/a": bytes(10**9 // 4)}), dict(weights=inflated), dict(weights=lambda content: content[:-9000])],
+    ids=["archive", "weights", "cut"])
+def test_a_network_that_unpacks_to_much_more_or_less_than_it_should_is_refused(narrow, tmp_path, change):
+    networks.save(narrow, tmp_path / "model.keras")
+    networks.load(tmp_path / "model.keras")
+    repacked(tmp_path / "model.keras", **change)
+    with pytest.raises(UserError, match=r"model\.keras cannot be loaded \(.+\); run train\.py again"):
+        networks.load(tmp_path / "model.keras")
+    networks.save(narrow, tmp_path / "model.keras")
+    content = (tmp_path / "model.keras").read_bytes()
+    (tmp_path / "model.keras").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"model\.keras cannot be loaded"):
+        networks.load(tmp_path / "model.keras")
