@@ -23,13 +23,12 @@ def save(network, path):
 def load(path):
     """The network that `save` saved. Raises `UserError` if there is none or it cannot be read.
 
-    A file from somebody else runs no code: Keras opens it in its safe mode.
+    A file from somebody else runs no code: Keras opens it in its safe mode. One with a layer of model.py needs that
+    imported before.
     """
     if not os.path.isfile(path):
         raise UserError(f"{path} is missing; run train.py first, or name its folder with --output")
     try:
-        import model  # noqa: F401 - Keras knows its layers by it
-
         check_archive(path)
         network = keras.saving.load_model(path, compile=False)
         fits = len(network.input_shape) == len(network.output_shape) == 4 and (

@@ -1,20 +1,22 @@
 """A training that is interrupted: what it says, and that it goes on bit for bit."""
 
+import contextlib
+import dataclasses
 import signal
 import subprocess
-from pathlib import Path
 
-import cv2
-import keras
 import numpy as np
 import pytest
 
-from common.files import read_table
+import train
+from common.checkpoints import Checkpoints
 from common.images import write_png
-from data import create_data
-from scripts import command, contents, run
+from common.settings import RECIPES, Settings
+from data import create_data, read_labelled
+from scripts import command, run
 
-BRIEF = "--width 0.0625 --steps 24 --validation 4 --watch 2 --size 64 96 --radius 8 12 --samples 3 --augment".split()
+CIRCLES = Settings(width=1 / 16, steps=12, validation=4, watch=2, size=(64, 96), radius=(8, 12), samples=3,
+                   augment=True)
 OWN = "--image cell.png --mask mask.png --width 0.0625 --steps 24 --crop 64".split()
 
 
@@ -28,40 +30,47 @@ def folder(tmp_path_factory):
     return folder
 
 
-def interrupted(folder, flags, by):
-    """Start a training, and interrupt it when a few steps are done; returns what it said on stderr."""
-    training = subprocess.Popen(command("train.py", *flags, "--checkpoint", "0.001"), cwd=folder, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("own", [False, True], ids=["circles", "own image"])
+def test_an_interrupted_training_goes_on_and_ends_as_if_it_had_not_been(folder, tmp_path, eager, own):
+    settings = CIRCLES
+    if own:
+        settings = Settings(image=(str(folder / "cell.png"),), mask=(str(folder / "mask.png"),), **{
+            **RECIPES["own"], "width": 1 / 16, "steps": 30, "crop": 64})
+    settings = dataclasses.replace(settings, output=str(tmp_path), checkpoint=1e-9)
+    labelled = read_labelled(settings)
+
+    def trained(settings, stop=None):
+        def report(step, row):
+            if step == stop:
+                raise KeyboardInterrupt
+        kept = Checkpoints(settings)
+        arguments = (settings, labelled, report, kept) if own else (settings, report, kept)
+        with contextlib.suppress(KeyboardInterrupt):
+            return (train.train_own if own else train.train)(*arguments), kept
+        return kept
+
+    whole, _ = trained(dataclasses.replace(settings, checkpoint=0))
+    assert trained(settings, stop=8).step == 7
+    parts, kept = trained(dataclasses.replace(settings, resume=True))
+    assert kept.step == settings.steps - 1
+    assert all(np.array_equal(*pair) for pair in zip(
+        whole.network.get_weights(), parts.network.get_weights(), strict=True))
+    for rows in zip(whole.history, parts.history, strict=True):
+        a, b = ({name: value for name, value in row.items() if name != "seconds"} for row in rows)
+        assert a == b
+    if not own:
+        assert whole.moments.keys() == parts.moments.keys()
+        assert all(np.array_equal(whole.moments[step], parts.moments[step]) for step in whole.moments)
+
+
+def test_an_interrupted_script_says_how_to_go_on_and_with_what_it_does_not(folder):
+    training = subprocess.Popen(command("train.py", *OWN, "--output", "my run", "--checkpoint", "0.001"), cwd=folder,
+                                text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     lines = iter(training.stdout.readline, "")
     assert sum(line.startswith("step") for line, _ in zip(lines, range(6), strict=False)) == 6
-    training.send_signal(by)
-    return training.communicate()[1]
-
-
-@pytest.mark.parametrize("flags", [BRIEF, OWN], ids=["circles", "own image"])
-def test_what_was_killed_goes_on_and_ends_as_if_it_had_not_been(folder, flags):
-    whole, parts = (str(folder / f"{name}{len(flags)}") for name in ("whole", "parts"))
-    assert run(folder, "train.py", *flags, "--output", whole).returncode == 0
-    interrupted(folder, [*flags, "--output", parts], signal.SIGKILL)
-    resumed = run(folder, "train.py", "--resume", "--output", parts)
-    assert (resumed.returncode, resumed.stderr) == (0, "")
-    first = int(resumed.stdout.split()[1])
-    assert 1 < first < 24  # it did not start anew
-    files = {path.relative_to(whole) for path in contents(Path(whole)) if path.is_file()}
-    assert files == {path.relative_to(parts) for path in contents(Path(parts)) if path.is_file()}
-    networks = [keras.saving.load_model(f"{output}/model.keras").get_weights() for output in (whole, parts)]
-    assert all(np.array_equal(*pair) for pair in zip(*networks, strict=True))
-    histories = [[{name: text for name, text in row.items() if name != "seconds"}
-                  for row in read_table(f"{output}/history.csv")] for output in (whole, parts)]
-    assert histories[0] == histories[1]
-    for picture in {path for path in files if path.suffix == ".png" and path.name != "curves.png"}:
-        assert np.array_equal(*(cv2.imread(f"{output}/{picture}") for output in (whole, parts)))
-    assert "finds no interrupted training" in run(folder, "train.py", "--resume", "--output", parts).stderr
-
-
-def test_an_interrupted_training_says_how_to_go_on_and_with_what_it_does_not(folder):
-    said = interrupted(folder, [*OWN, "--output", "my run"], signal.SIGINT)
-    assert said.endswith("\n") and said.strip().startswith("interrupted; train.py --resume --output 'my run' goes on")
+    training.send_signal(signal.SIGINT)
+    said = training.communicate()[1]
+    assert said.strip().startswith("interrupted; train.py --resume --output 'my run' goes on from step ")
     resume = ["--resume", "--output", "my run"]
     done = run(folder, "train.py", *resume, "--steps", "9")
     assert (done.returncode, done.stderr) == (2, "train.py: --steps is not what it was in the interrupted training; "
@@ -77,3 +86,6 @@ def test_an_interrupted_training_says_how_to_go_on_and_with_what_it_does_not(fol
     done = run(folder, "train.py", *resume)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith("start anew without --resume\n")
+    done = run(folder, "train.py", "--resume", "--output", "another")
+    assert done.stderr == ("train.py: --resume finds no interrupted training in another; leave it out, or name another "
+                           "--output\n")
