@@ -185,6 +185,8 @@ def folder_lines(settings, rows, rest):
     lines = [f"{len(rows)} images of {settings.folder}" + (
         f"; left out as masks: {', '.join(path.name for path in rest[:3])}{', ...' * (len(rest) > 3)}" if rest else "")]
     scored = [row for row in rows if "network_iou" in row and row["trained_on"] == "no"]  # its own says little
+    if settings.masks:
+        lines.append(f"{len(scored)} of them have a mask in {settings.masks} and were not trained on")
     if scored:
         lines += score_lines({words: {name: np.array([float(row[f"{method}_{name}"]) for row in scored])
                                       for name in ("iou", "dice")}

@@ -254,7 +254,8 @@ def write_run(run, settings, record):
             write_table(run.history, folder / "history.csv")
         with run.seconds("pictures"):
             if settings.image:
-                pictures.fit(run.labelled, run.predictions, run.iou, folder / "fit.png")
+                names = [os.path.basename(path) for path in settings.image]
+                pictures.fit(names, run.labelled, run.predictions, run.iou, folder / "fit.png")
             else:
                 plots.curves(run.history, folder / "curves.png")
                 unseen = len(run.moments[0]) - 1

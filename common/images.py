@@ -155,7 +155,7 @@ def read_mask(path, alone=False):
     for kind, pixels in (("foreground", foreground & labelled), ("background", ~foreground & labelled)):
         if not alone and not pixels.any():
             how = ("paint strokes of both, light ones on the foreground and dark ones on the background" if strokes
-                   else "give a mask of both, 0 and 255")
+                   else "give a mask of both, 0 and 255, or strokes in a PNG that keeps its transparency")
             raise UserError(f"{path} marks no {kind}; {how}")
     return foreground, labelled
 
@@ -165,6 +165,9 @@ def by_value(values, path):
     found, counts = np.unique(values, return_counts=True)
     if len(found) > 2 and is_jpeg(path):
         raise UserError(f"{path} is a JPEG, which smears the values of a mask; save it as PNG")
+    if len(found) > 2 and (values[:, 1:] == values[:, :-1]).mean() < 0.5:
+        raise UserError(f"{path} changes from pixel to pixel, as a photograph does and no mask; give one of two "
+                        "values, or strokes in a PNG that keeps its transparency")
     middle = abs(found - (UNLABELLED - 0.5)) < 2  # 127 too, and what is half of 16 bits
     three = middle | np.isin(found, (0, 255))
     if middle.any() and three.all() and (255 in found or len(found) == 1):

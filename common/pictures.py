@@ -128,14 +128,18 @@ def outlined(picture, *outlines):
     return picture
 
 
-def fit(labelled, predictions, iou, path):
-    """One's own labelled images with the outlines of their masks and of the predictions.
+def fit(names, labelled, predictions, iou, path):
+    """One's own labelled images with the outlines of their masks and of the predictions; of strokes both kinds.
 
-    labelled: pairs of image and mask, (height, width, channels or 1), which is 1 in the foreground; predictions: bool
-    (height, width, 1); iou: of each of them.
+    labelled: pairs of image and mask, (height, width, channels or 1), which is 1 in the foreground and -1 where nothing
+    is painted; predictions: bool (height, width, 1); iou: of each of them.
     """
-    tiles = [(outlined(fitted(shown(image), LARGE_TILE, LARGE_TILE), (mask > 0, MISSED), (prediction, FALSE_ALARM)),
-              f"image {number}: IoU {score:.3f}")
-             for number, ((image, mask), prediction, score) in enumerate(
-                 zip(labelled, predictions, iou, strict=True), start=1)]
-    sheet(tiles, "what it was trained on", path, OUTLINES, LARGE_TILE)
+    tiles, strokes = [], False
+    for name, (image, mask), prediction, score in zip(names, labelled, predictions, iou, strict=True):
+        painted = (mask < 0).any()
+        strokes |= painted
+        outlines = (mask > 0, MISSED), *([(mask == 0, AGREEMENT)] if painted else []), (prediction, FALSE_ALARM)
+        tiles.append((outlined(fitted(shown(image), LARGE_TILE, LARGE_TILE), *outlines),
+                      f"{name}: IoU {score:.3f}{' on what is painted' if painted else ''}"))
+    legend = OUTLINES[:1] + ((AGREEMENT, "your background"),) * bool(strokes) + OUTLINES[1:]
+    sheet(tiles, "what it was trained on", path, legend, LARGE_TILE)

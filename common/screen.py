@@ -115,7 +115,8 @@ def own_closing_words(run, settings, record):
         f"image{'s' if len(names) > 1 else ''}, {settings.steps} steps",
         f"device          {record['device']}: training {run.history[-1]['seconds']:.0f} s, "
         f"{time.perf_counter() - STARTED:.0f} s in all",
-        *(f"fit of {name}: IoU {iou:.3f}" for name, iou in zip(names, run.iou, strict=True)),
+        *(f"fit of {name}: IoU {iou:.3f}{' on what is painted' if (mask < 0).any() else ''}"
+          for name, iou, (_, mask) in zip(names, run.iou, run.labelled, strict=True)),
         *run.complaints[:1],
         "How well it does on others cannot be known from this: look at them, or give test.py masks of a few (--masks)",
         f"look at {Path(settings.output) / 'fit.png'}, then run: {next_command(settings)} --folder FOLDER",

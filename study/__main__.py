@@ -34,7 +34,9 @@ class Options:
     address: str = setting(
         "local", "study", "of the head of the Ray cluster; 'local' starts one here", metavar="HOST:PORT")
 
-    folder: tuple[str, ...] = setting((), "study", "sets of real images, for 'real'", metavar="SET")
+    folder: tuple[str, ...] = setting(
+        (), "study", "for 'real', which takes hours and needs scikit-image and scikit-learn: folders of X_1.png, "
+        "Y_1.png, X_2.png, ...", metavar="SET")
     flags: str | None = setting(None, "study", "flags of train.py for 'real', in quotes", metavar="FLAGS")
 
     def __post_init__(self):
@@ -106,6 +108,7 @@ def main():
         raise UserError("real stands alone and needs --folder; run python -m study real --folder SET")
     if not words:
         print("\n".join(f"{name:12}{question.asks}" for name, question in QUESTIONS.items()))
+        print(f"{'real':12}How well does it segment real images, one of them labelled? It needs --folder.")
         return
     check_folder(folder, "--output")
     if wanted.folder:

@@ -211,19 +211,21 @@ def telling(rows):
 
 
 def by_method(rows, of_set, of_all):
-    """Markdown: a column for each method; a line for each set, as `of_set` says, and those of `of_all`, of all sets.
+    """Markdown: a table for each kind of labels, with a column for each method.
 
-    of_set and the values of the dict `of_all` turn a list of rows into text.
+    A line for each set, as `of_set` says, and those of `of_all`, of all sets. of_set and the values of the dict `of_all`
+    turn a list of rows into text.
     """
     methods = list(dict.fromkeys((row["method"], row["flags"]) for row in rows))
-    lines = [f"| set | labels | {' | '.join(' '.join(of).strip() for of in methods)} |",
-             f"|{'---|' * (2 + len(methods))}"]
+    lines = []
     for labels in dict.fromkeys(row["labels"] for row in rows):
+        lines += [*[""] * bool(lines), f"| {labels} | {' | '.join(' '.join(of).strip() for of in methods)} |",
+                  f"|{'---|' * (1 + len(methods))}"]
         here = [row for row in rows if row["labels"] == labels]
         for title, cell in {**{name: of_set for name in dict.fromkeys(row["set"] for row in here)}, **of_all}.items():
             columns = [[row for row in here if (row["method"], row["flags"]) == of and (title in of_all or
                         row["set"] == title)] for of in methods]
             complete = [of if title not in of_all or {row["set"] for row in of} == {row["set"] for row in here} else []
                         for of in columns]  # a mean over fewer sets cannot be compared
-            lines.append(f"| {title} | {labels} | {' | '.join(cell(of) if of else '-' for of in complete)} |")
+            lines.append(f"| {title} | {' | '.join(cell(of) if of else '-' for of in complete)} |")
     return lines

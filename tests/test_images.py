@@ -108,6 +108,12 @@ def soft(mask, deviation=1.0):
     return cv2.GaussianBlur(mask * 255, (0, 0), deviation)
 
 
+def test_a_photograph_is_no_mask(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), "uint8")
+    with pytest.raises(UserError, match=r"mask\.png changes from pixel to pixel, as a photograph does and no mask"):
+        read_mask(saved(tmp_path / "mask.png", picture))
+
+
 def test_soft_edges_of_a_mask_are_cut_in_the_middle(tmp_path):
     read, labelled = read_mask(saved(tmp_path / "mask.png", soft(CIRCLE)))
     assert np.array_equal(read[..., 0], soft(CIRCLE) >= 128)

@@ -85,12 +85,13 @@ def test_every_method_is_measured_on_the_images_that_it_did_not_learn_from(tmp_p
     real.run([circles], path, Options(flags="--width 0.05 --steps 1", only="2, strokes, net"), said.append)
     assert [line.partition(": ")[0] for line in said[12:]] == ["circles, image 2, strokes, network"] * 2
     lines = real.table(rows)
-    assert len(lines) == 2 + 2 * 4  # of each kind of labels one set, the mean of the sets, and two times
-    assert lines[0] == f"| set | labels | blur + Otsu | network {FLAGS} | network, averaged {FLAGS} |"
-    assert "| circles | mask | 0." in lines[2]
+    assert len(lines) == 6 + 1 + 6  # of each kind of labels a head, one set, the mean of the sets, and two times
+    assert lines[0] == f"| mask | blur + Otsu | network {FLAGS} | network, averaged {FLAGS} |"
+    assert lines[7].startswith("| strokes | ")
+    assert "| circles | 0." in lines[2]
     means = [np.mean([float(row["iou_mean"]) for row in rows if (row["labels"], row["method"]) == ("mask", method)])
              for method in ("blur + Otsu", "network", "network, averaged")]
-    assert lines[3] == "| **mean** | mask | " + " | ".join(f"**{mean:.3f}**" for mean in means) + " |"
+    assert lines[3] == "| **mean** | " + " | ".join(f"**{mean:.3f}**" for mean in means) + " |"
     with pytest.raises(UserError, match=r"--folder .*empty does not hold two images"):
         real.run([tmp_path / "empty"], path, wanted)
 
@@ -104,5 +105,4 @@ def test_how_far_uncertainty_tells_is_a_rank_correlation_over_the_images_of_a_ro
                 ("3", "network", (".9", ".7", ""), (".2", ".1", "")),
                 ("2", "network", (".8", "", ".9"), (".2", "", ".1")),
                 ("1", "blur + Otsu", ("", ".9", ".5"), ("", "0", "0")))]
-    assert real.telling(rows) == ["| set | labels | network | blur + Otsu |", "|---|---|---|---|",
-                                  "| cells | mask | -0.33 | - |"]
+    assert real.telling(rows) == ["| mask | network | blur + Otsu |", "|---|---|---|", "| cells | -0.33 | - |"]

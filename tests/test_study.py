@@ -227,7 +227,8 @@ def test_without_a_word_the_questions_are_listed(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["study"])
     study.__main__.main()
     assert [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()] == [
-        [name, question.asks] for name, question in QUESTIONS.items()]
+        *([name, question.asks] for name, question in QUESTIONS.items()),
+        ["real", "How well does it segment real images, one of them labelled? It needs --folder."]]
 
 
 @pytest.mark.parametrize("values", [{"seeds": -1}, {"processes": 0}, {"backend": "cloud"}, {"only": ""}], ids=str)
