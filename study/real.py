@@ -213,8 +213,8 @@ def telling(rows):
 def by_method(rows, of_set, of_all):
     """Markdown: a table for each kind of labels, with a column for each method.
 
-    A line for each set, as `of_set` says, and those of `of_all`, of all sets. of_set and the values of the dict `of_all`
-    turn a list of rows into text.
+    A line for each set, as `of_set` says, and those of `of_all`, of all sets. of_set and the values of the dict
+    `of_all` turn a list of rows into text.
     """
     methods = list(dict.fromkeys((row["method"], row["flags"]) for row in rows))
     lines = []
