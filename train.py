@@ -284,6 +284,8 @@ def main():
             record = describe_machine()
             imported = time.perf_counter() - STARTED
             kept = Checkpoints(settings, fingerprint(array for of in labelled for array in of))
+            if words := kept.left_behind():
+                screen.line(words)
             with kept:
                 run = (train_own(settings, labelled, screen.own_training, kept) if labelled else
                        train(settings, screen.training, kept))

@@ -35,8 +35,19 @@ class Checkpoints:
 
     def __exit__(self, kind, error, _):
         if kind is KeyboardInterrupt and self.step:
-            output = f" --output {shlex.quote(self.settings.output)}" if self.settings.output != Settings.output else ""
-            error.args = (f"train.py --resume{output} goes on from step {self.step}",)
+            error.args = (f"{self.command()} goes on from step {self.step}",)
+
+    def command(self):
+        """What is typed to go on."""
+        output = f" --output {shlex.quote(self.settings.output)}" if self.settings.output != Settings.output else ""
+        return f"train.py --resume{output}"
+
+    def left_behind(self):
+        """One sentence on an interrupted training that this one does not go on with, or None."""
+        if self.folder.is_dir() and not self.settings.resume:
+            return (f"{self.settings.output} holds a training that was interrupted; {self.command()} would go on with "
+                    "it, this one starts anew")
+        return None
 
     def take_up(self, network, watch):
         """Bring an untrained network to where it was, and this and the `Stopwatch` to what was recorded by then.

@@ -35,7 +35,7 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_it_had_not_been(folder, 
     settings = CIRCLES
     if own:
         settings = Settings(image=(str(folder / "cell.png"),), mask=(str(folder / "mask.png"),), **{
-            **RECIPES["own"], "width": 1 / 16, "steps": 30, "crop": 64})
+            **RECIPES["own"], "width": 1 / 16, "steps": 20, "crop": 64})
     settings = dataclasses.replace(settings, output=str(tmp_path), checkpoint=1e-9)
     labelled = read_labelled(settings)
 
@@ -89,3 +89,6 @@ def test_an_interrupted_script_says_how_to_go_on_and_with_what_it_does_not(folde
     done = run(folder, "train.py", "--resume", "--output", "another")
     assert done.stderr == ("train.py: --resume finds no interrupted training in another; leave it out, or name another "
                            "--output\n")
+    done = run(folder, "train.py", *OWN, "--output", "my run", "--steps", "2")
+    assert done.stdout.startswith("my run holds a training that was interrupted; train.py --resume --output 'my run'")
+    assert done.returncode == 0, done.stderr
