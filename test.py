@@ -125,13 +125,13 @@ def own_images(settings):
     twins = {Path(mask).suffix for image, mask in zip(settings.image, settings.mask, strict=True)
              if Path(image).with_suffix("") == Path(mask).with_suffix("")}
     files = [path for path in images_in(settings.folder, "--folder") if os.path.realpath(path) not in trained | left]
-    rest = {*masks_among(files, files, twins).values()}
+    rest = {mask for of in masks_among(files, files, twins).values() for mask in of}
     images = [path for path in files if path not in rest]
     if not images:
         raise UserError(f"--folder {settings.folder} holds masks alone; name the folder of the images")
     same = settings.masks and os.path.realpath(settings.masks) == os.path.realpath(settings.folder)
-    masks = masks_among(images, images_in(settings.folder if same else settings.masks, "--masks"), twins) if (
-        settings.masks) else {}
+    there = images_in(settings.folder if same else settings.masks, "--masks") if settings.masks else []
+    masks = {image: of[0] for image, of in masks_among(images, there, twins).items()}
     if settings.masks and not masks:
         raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of --folder "
                         f"{settings.folder}, such as {images[0].stem}.png; rename the masks")
@@ -140,13 +140,13 @@ def own_images(settings):
 
 
 def masks_among(images, files, twins):
-    """{image: mask} of those images, paths, that have one among the files; twins: as of `is_mask_of`."""
+    """{image: masks} of those images, paths, that have any among the files; twins: as of `is_mask_of`."""
     by_stem = {}
     for path in files:
         by_stem.setdefault(path.stem, []).append(path)
-    found = {image: next((path for stem in mask_stems(image) for path in by_stem.get(stem, ())
-                          if path != image and is_mask_of(path, image, twins)), None) for image in images}
-    return {image: mask for image, mask in found.items() if mask}
+    found = {image: [path for stem in mask_stems(image) for path in by_stem.get(stem, ())
+                     if path != image and is_mask_of(path, image, twins)] for image in images}
+    return {image: masks for image, masks in found.items() if masks}
 
 
 def check_own_images(settings, images, masks):

@@ -61,8 +61,6 @@ class Checkpoints:
             self.step, self.history, self.losses = progress["step"], progress["history"], progress["losses"]
             watch |= progress["seconds"]
             self.moments = {int(step): of for step, of in moments.items()}
-        except UserError:
-            raise
         except Exception as error:  # Keras, h5py, NumPy and JSON raise a dozen kinds for a file that is bad
             raise UserError(f"{self.folder} cannot be used ({type(error).__name__}); start anew without --resume"
                             ) from None

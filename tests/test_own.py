@@ -91,14 +91,14 @@ def test_the_rest_is_segmented_and_another_exposure_too(segmented):
 
 
 def test_masks_are_found_by_the_names_that_people_give_them(tmp_path):
-    for name in ("X_1", "X_2", "Y_1", "cell", "cell_mask", "Y_9", "a_mask", "learned"):
+    for name in ("X_1", "X_1_mask", "X_2", "Y_1", "cell", "cell_mask", "Y_9", "a_mask", "learned"):
         write_png(tmp_path / f"{name}.png", np.eye(40) * 255)
     own = settings(mask=(str(tmp_path / "learned.png"),), folder=str(tmp_path))
     images, masks, rest = segment.own_images(own)
     assert ([path.stem for path in images], masks) == (["a_mask", "cell", "X_1", "X_2", "Y_9"], {})
-    assert [path.stem for path in rest] == ["cell_mask", "Y_1"]
+    assert [path.stem for path in rest] == ["cell_mask", "X_1_mask", "Y_1"]
     images, masks, _ = segment.own_images(dataclasses.replace(own, masks=str(tmp_path)))
-    assert {image.stem: mask.stem for image, mask in masks.items()} == {"X_1": "Y_1", "cell": "cell_mask"}
+    assert {image.stem: mask.stem for image, mask in masks.items()} == {"X_1": "X_1_mask", "cell": "cell_mask"}
 
 
 def test_a_folder_may_be_called_in_two_ways_and_holds_what_was_left_there(tmp_path, monkeypatch):

@@ -43,8 +43,7 @@ def measured(measure, settings):
         "study.memory": lambda: [*memory.OVERLAPS, *memory.MOVED, *memory.ELSEWHERE],
         "study.race": lambda: [race.column(curve, goal) for curve in race.CURVES for goal in race.GOALS],
         "study.place": lambda: map(place.column, place.RINGS),
-        "study.larger": lambda: [larger.BOTH, larger.RIGHT],
-        "study.averaging": lambda: averaging.COLUMNS,
+        "study.larger": lambda: [larger.BOTH, larger.RIGHT], "study.averaging": lambda: averaging.COLUMNS,
         "study.rim": lambda: [rim.column(where, distance) for where in rim.WHERE for distance in rim.EDGES],
     }[measure.__module__]()
 
