@@ -11,10 +11,11 @@ import numpy as np
 from common.checks import as_flag
 from common.errors import UserError
 from common.files import write_bytes, writing
-from common.folders import holding, in_place_of, remove, settle
+from common.folders import FINISHED, RECORD, holding, in_place_of, remove, settle
 from common.settings import Settings, read_settings, training_names, write_settings
 
-FOLDER, WEIGHTS, PROGRESS, MOMENTS = ".checkpoint", "network.weights.h5", "progress.json", "moments.npz"
+FOLDER, NETWORK, PROGRESS, MOMENTS = ".checkpoint", "network.keras", "progress.json", "moments.npz"
+CHECKSUM = "checksum"  # of all of them: one that was damaged would train on, and end as something else
 
 
 class Checkpoints:
@@ -44,7 +45,7 @@ class Checkpoints:
 
     def left_behind(self):
         """One sentence on an interrupted training that this one does not go on with, or None."""
-        if self.folder.is_dir() and not self.settings.resume:
+        if resumable(self.settings.output) and not self.settings.resume:
             return (f"{self.settings.output} holds a training that was interrupted; {self.command()} would go on with "
                     "it, this one starts anew")
         return None
@@ -70,24 +71,28 @@ class Checkpoints:
 
     def read(self, network):
         """The files: progress, a dict, and moments, a dict of arrays; the weights go into the network."""
-        network.load_weights(self.folder / WEIGHTS)
+        network.load_weights(self.folder / NETWORK)
         with np.load(self.folder / MOMENTS, allow_pickle=False) as moments:
             return json.loads((self.folder / PROGRESS).read_text()), dict(moments)
 
     def keep(self, network, step, watch):
-        """Keep what there is after a step, if it is time; not after the last. Raises `UserError` if it cannot."""
-        if (not self.settings or not self.settings.checkpoint or step == self.settings.steps
+        """Keep what there is after a step, if it is time; not before the first or after the last.
+
+        Raises `UserError` if it cannot be written.
+        """
+        if (not self.settings or not self.settings.checkpoint or step in (0, self.settings.steps)
                 or time.monotonic() < self.last + self.settings.checkpoint):
             return
         progress = {"step": step, "history": self.history, "losses": self.losses, "seconds": watch,
                     "fingerprint": self.fingerprint}
         with in_place_of(self.folder) as folder:
-            with writing(folder / WEIGHTS):
-                network.save_weights(folder / WEIGHTS)
+            with writing(folder / NETWORK):
+                network.save(folder / NETWORK)
             with writing(folder / MOMENTS):
                 np.savez(folder / MOMENTS, **{str(step): of for step, of in self.moments.items()})
             write_bytes(folder / PROGRESS, json.dumps(progress, default=float).encode())
             write_settings(self.settings, {}, folder / "settings.json")
+            write_bytes(folder / CHECKSUM, checksum(folder).encode())
         self.step, self.last = step, time.monotonic()
 
     def drop(self):
@@ -95,16 +100,23 @@ class Checkpoints:
         remove(self.folder)
 
 
+def resumable(output):
+    """Whether an interrupted training was kept in the folder `output`: whole, for a first one may not be."""
+    return any(Path(output, FOLDER, name).exists() for name in (RECORD, FINISHED))
+
+
 def interrupted(given):
     """The flags of the training that was interrupted in the folder of `given`, flags as of --resume, as a dict.
 
-    Raises `UserError` if there is none, or if one of the flags says another thing.
+    Raises `UserError` if there is none, if it is damaged, or if one of the flags says another thing.
     """
     output, folder = given["output"], Path(given["output"], FOLDER)
-    if not folder.is_dir():
+    if not resumable(output):
         raise UserError(f"--resume finds no interrupted training in {output}; leave it out, or name another --output")
     with holding(output, "--output"), writing(folder):
         settle(folder)
+        if (folder / CHECKSUM).read_bytes() != checksum(folder).encode():
+            raise UserError(f"{folder} is damaged; start anew without --resume")
         settings = read_settings(folder / "settings.json")
     was = {name: getattr(settings, name) for name in training_names()}
     for name, value in given.items():
@@ -112,6 +124,12 @@ def interrupted(given):
             raise UserError(f"{as_flag(name)} is not what it was in the interrupted training; leave it out beside "
                             "--resume")
     return was | given
+
+
+def checksum(folder):
+    """That of the files of a checkpoint, as text: CRC-32."""
+    return str(fingerprint(np.fromfile(folder / name, "uint8") for name in (
+        NETWORK, MOMENTS, PROGRESS, "settings.json")))
 
 
 def fingerprint(arrays):

@@ -69,7 +69,9 @@ def clear_numbered(folder, name):
 
 
 def write_table(rows, path):
-    """Write a list of dicts as CSV, with every column that one of them has. Put in place at once, so nothing is lost.
+    """Write a list of dicts as CSV, with every column that one of them has.
+
+    Put in place at once and when it is on the disk, so nothing is lost.
 
     Raises `UserError` if it cannot be written.
     """
@@ -80,6 +82,8 @@ def write_table(rows, path):
     unfinished = Path(path).with_suffix(".unfinished")
     write_bytes(unfinished, text.getvalue().encode())
     with writing(path):
+        with open(unfinished, "rb+") as file:
+            os.fsync(file)
         os.replace(unfinished, path)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from common.errors import UserError
-from common.files import writing
+from common.files import write_bytes, writing
 
 LOCK, UNFINISHED, FINISHED, RECORD = ".lock", ".unfinished", ".finished", ".files.json"
 PATIENCE = 10  # seconds that a reader waits for a run which puts its files in place
@@ -76,7 +76,7 @@ def in_place_of(folder):
                     raise OSError(None, f"{path.relative_to(folder)} or its folder is in the way")
                 if link := linked(folder, path.relative_to(folder)):
                     raise OSError(None, f"{link} is a link; remove it")
-            (new / RECORD).write_text(json.dumps({"files": files, "gone": sorted(gone)}))
+            write_bytes(new / RECORD, json.dumps({"files": files, "gone": sorted(gone)}).encode())
             to_disk(new)
             new.rename(folder / FINISHED)
             to_disk(folder, below=False)

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from common import metrics
+from common.errors import UserError
 from common.plots import BLUE, ORANGE
 from data import create_data, draw_elsewhere, random_stream, relabel
 from study.figures import GREY, PINK, UNSEEN, finish, panels
@@ -75,9 +76,14 @@ def as_text(mask):
 
 
 def from_text(text, size):
-    """The mask, bool `size`, that `as_text` wrote."""
-    bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8))
-    return bits[: size[0] * size[1]].reshape(size).astype(bool)
+    """The mask, bool `size`, that `as_text` wrote. Raises `UserError` for other text."""
+    pixels = size[0] * size[1]
+    try:
+        packed = zlib.decompressobj().decompress(base64.b64decode(text), pixels // 8 + 1)
+        return np.unpackbits(np.frombuffer(packed, np.uint8))[:pixels].reshape(size).astype(bool)
+    except (ValueError, zlib.error):
+        raise UserError(f"{text[:20]!r} in a CSV of the study is no picture; move the file away, and the runs start "
+                        "anew") from None
 
 
 def draw(results, path, title, shown):

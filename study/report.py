@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
-from common.files import write_bytes
+from common.files import write_bytes, writing
+from common.folders import LOCK, in_place_of
 from common.settings import training_flags
 from study.questions import QUESTIONS
 from study.results import NULLS, Results, corrected, read_rows, with_interval
@@ -89,17 +91,16 @@ def key_numbers(results):
     return [f"| {' | '.join(cells)} |" for cells in (first, ["---"] * len(first), *rest)] if len(table) > 1 else []
 
 
-def section(name, folder):
-    """The lines of one question, with its figures drawn; none if it has no rows."""
+def section(name, folder, new):
+    """The lines of one question with a CSV in `folder`, its figures drawn in `new`; none if it has no rows."""
     question = QUESTIONS[name]
     results = Results(question, read_rows(folder / f"{name}.csv"))
     if not results.variants:
         return []
     pictures = []
     for file, draw in question.draws.items():
-        (folder / file).unlink(missing_ok=True)  # one of rows that are no more
-        draw(results, folder / file)
-        if not (folder / file).exists():  # too few variants have rows
+        draw(results, new / file)
+        if not (new / file).exists():  # too few variants have rows
             continue
         pictures += ["", f"![{question.asks}]({file})"]
     predicted = ["", f"Predicted before it ran: {question.predicts}"] * bool(question.predicts)
@@ -109,10 +110,14 @@ def section(name, folder):
 
 
 def write_report(folder):
-    """Write report.md and the figures of each question with a CSV in `folder`; raises `UserError` for a foreign one."""
+    """Write report.md and the figures of each question with a CSV in `folder`, in place of the last.
+
+    Raises `UserError` for a foreign CSV, or a file that cannot be written.
+    """
     folder = Path(folder)
     lines = ["# The study", "", INTRODUCTION, ""]
-    for name in QUESTIONS:
-        if (folder / f"{name}.csv").exists():
-            lines += section(name, folder)
-    write_bytes(folder / "report.md", ("\n".join(lines) + "\n").encode())
+    with writing(folder), FileLock(folder / LOCK), in_place_of(folder) as new:
+        for name in QUESTIONS:
+            if (folder / f"{name}.csv").exists():
+                lines += section(name, folder, new)
+        write_bytes(new / "report.md", ("\n".join(lines) + "\n").encode())

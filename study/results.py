@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from common.errors import UserError
 from common.files import read_table, write_table, writing
+from common.folders import LOCK
 from common.settings import Settings, training_names
 
 ENOUGH = 10  # seeds: no interval from fewer
@@ -54,15 +55,31 @@ def read_rows(path):
         rows = []
     if not all({"variant", "seed", "val_iou_mean"} <= row.keys() for row in rows) or not rows:
         raise UserError(f"{path} is not from the study; move it away, and the runs start anew")
+    for row in rows:
+        check_numbers(row, path)
     older = {**identity(Settings()), "threads": THREADS_BEFORE}
     return [row | {**older, **row} for row in rows]  # the order of the columns stays
+
+
+def check_numbers(row, path):
+    """Raise `UserError` unless seed and scores of a row of the CSV at `path` are numbers; a score may be empty."""
+    texts = {"variant", "commit", *identity(Settings())}
+    for name, value in row.items():
+        try:
+            if name == "seed":
+                int(value)
+            elif name not in texts and not name.startswith("picture "):
+                float(value or 0)
+        except ValueError:
+            raise UserError(f"{path} holds {value[:20]!r} as {name}, which is no number; mend it, or move the file "
+                            "away, and the runs start anew") from None
 
 
 def add_row(row, path):
     """Add a row to the CSV at `path`, unless it holds that run; another study may be adding to it just then."""
     with writing(path):
         os.makedirs(path.parent, exist_ok=True)
-        with FileLock(path.with_name(".lock")):
+        with FileLock(path.with_name(LOCK)):
             rows = read_rows(path)
             if known_by(row) not in map(known_by, rows):
                 write_table([*rows, row], path)

@@ -30,3 +30,16 @@ def written():
         return X, Y / 255
 
     return read
+
+
+def pytest_addoption(parser):
+    parser.addoption("--times", type=int, help="how often each fault of test_faults.py is tried, and test_fuzz.py runs "
+                     "about 200 times as many inputs")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests counted, by `record_property`: the numbers of docs/reliability.md."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for what, count in getattr(report, "user_properties", ()) if getattr(report, "when", "") == "call" else ():
+                terminalreporter.write_line(f"{what}: {count}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import train
-from common.checkpoints import Checkpoints
+from common.checkpoints import Checkpoints, resumable
 from common.images import write_png
 from common.settings import RECIPES, Settings
 from data import create_data, read_labelled
@@ -50,6 +50,8 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_it_had_not_been(folder, 
         return kept
 
     whole, _ = trained(dataclasses.replace(settings, checkpoint=0))
+    assert trained(settings, stop=1).step == 0
+    assert not resumable(tmp_path)
     assert trained(settings, stop=8).step == 7
     parts, kept = trained(dataclasses.replace(settings, resume=True))
     assert kept.step == settings.steps - 1
@@ -81,7 +83,7 @@ def test_an_interrupted_script_says_how_to_go_on_and_with_what_it_does_not(folde
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("train.py: --resume finds other images or masks than those of the interrupted")
     (folder / "cell.png").write_bytes(image)
-    weights = folder / "my run" / ".checkpoint" / "network.weights.h5"
+    weights = folder / "my run" / ".checkpoint" / "network.keras"
     weights.write_bytes(weights.read_bytes()[:5000])
     done = run(folder, "train.py", *resume)
     assert (done.returncode, done.stdout) == (2, "")
