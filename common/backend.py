@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 import platform
 import shutil
@@ -21,6 +22,7 @@ def quiet_start():
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         yield
         return
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a study traces a network for each run, of which it warns
     with silent():
         yield
 

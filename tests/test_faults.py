@@ -245,14 +245,19 @@ def rooms(folder):
     return found
 
 
-@pytest.mark.parametrize("name", [*WAYS, "study"])
+def refusal(name, status, errors, folder):
+    """The name of the file in a folder that could not be written, by the one sentence with which a script ended."""
+    found = re.fullmatch(rf"{re.escape(name)}: {folder}/?(\S*) could not be written \(No space left on device\); make "
+                         r"room for it, or name another folder\n", errors)
+    assert (status, bool(found)) == (2, True), errors
+    return found[1] or "the folder"
+
+
+@pytest.mark.parametrize("name", WAYS)
 def test_a_disk_that_is_full_at_any_write_is_one_sentence_and_costs_nothing(
         name, place, disk, times, record_property):
     shutil.copytree(place, disk, dirs_exist_ok=True)
-    if name == "study":
-        folder, ways = disk / "output" / "study", [study_line(1), study_line(2)]
-    else:
-        folder, ways = disk / WAYS[name][0], WAYS[name][1:]
+    folder, *ways = disk / WAYS[name][0], *WAYS[name][1:]
     cases = []
     if name == "train.py":  # checkpoints are written before the results
         kill(started(ways[1], disk), folder, f"{FOLDER}/*.json", random.Random(0))
@@ -263,21 +268,31 @@ def test_a_disk_that_is_full_at_any_write_is_one_sentence_and_costs_nothing(
     shutil.rmtree(folder)
     assert run(ways[0], disk) == (0, "")
     old, named = seen(folder), Counter()
-    for way, room in cases[:: max(1, len(cases) // times)]:
+    for way, room in cases[:: -(-len(cases) // times)]:
         fill(disk, room)
-        status, errors = run(way, disk)
-        found = re.fullmatch(rf"{re.escape(name)}: (\S+) could not be written \(No space left on device\); make room "
-                             r"for it, or name another folder\n", errors)
-        assert (status, bool(found)) == (2, True), errors
-        named[Path(found[1]).relative_to(folder.relative_to(disk) if name != "test.py" else folder.name)] += 1
-        if name == "study":  # rows that were finished before are results
-            assert seen(folder).keys() >= old.keys()
-        else:
-            assert seen(folder) == old
-            assert not (folder / UNFINISHED).exists()
+        named[refusal(name, *run(way, disk), folder.name)] += 1
+        assert seen(folder) == old
+        assert not (folder / UNFINISHED).exists()
     (disk / "filler").unlink()
     assert run(ways[1], disk) == (0, "")
-    record_property(f"{name} on a full disk", f"{named.total()} times, at {', '.join(sorted(map(str, named)))}")
+    record_property(f"{name} on a full disk", f"{named.total()} times, at {', '.join(sorted(named))}")
+
+
+def test_a_study_on_a_full_disk_keeps_its_rows(disk, times, record_property):
+    folder, before, named = disk / "output" / "study", disk / "before", Counter()
+    assert run(study_line(1), disk) == (0, "")
+    shutil.copytree(folder, before)
+    for pages in range(min(times, 6)):
+        shutil.rmtree(folder)
+        shutil.copytree(before, folder)
+        fill(disk, 4096 * pages)
+        status, errors = run(study_line(2), disk)
+        named[refusal("study", status, errors, "output/study") if status else "nothing"] += 1
+        assert rows(folder)[:3] == rows(before)
+    (disk / "filler").unlink()
+    assert run(study_line(2), disk) == (0, "")
+    assert len(without_seconds(rows(folder))) == 6
+    record_property("study on a full disk", f"{named.total()} times, at {', '.join(sorted(named))}")
 
 
 def test_two_runs_at_once_mix_nothing(place, tmp_path, times, record_property):
