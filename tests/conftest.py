@@ -5,7 +5,10 @@ import pytest
 
 import train
 from common.files import numbered
-from common.images import read_image
+from common.images import read_image, write_png
+from data import create_data
+from faults import NARROW, run
+from scripts import command
 
 
 @pytest.fixture
@@ -30,6 +33,22 @@ def written():
         return X, Y / 255
 
     return read
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a network in output/ and images in images/."""
+    folder = tmp_path_factory.mktemp("place")
+    for number, image in enumerate(create_data(5)[0]):
+        write_png(folder / "images" / f"{number}.png", image)
+    assert run(command("train.py", *NARROW), folder) == (0, "")
+    return folder
+
+
+@pytest.fixture
+def times(request):
+    """How often a fault is tried: --times. Without it none is, for each takes minutes; .ci/run tries each once."""
+    return request.config.getoption("--times") or pytest.skip("takes minutes; run it with --times 1")
 
 
 def pytest_addoption(parser):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import train
 from common.errors import UserError
 from common.files import read_table, write_table
 from common.settings import Settings, training_flags, training_names
-from study import history, other_images, processes
+from scripts import contents
+from study import history, memory, other_images, processes, report
 from study.__main__ import Options, planned, run_question
 from study.question import Question
 from study.questions import QUESTIONS
@@ -185,6 +187,33 @@ def test_another_kind_of_csv_is_left_alone(text, tmp_path):
     with pytest.raises(UserError, match=r"what\.csv is not from the study; move it away"):
         run(QUESTION, path, seeds=1)
     assert path.read_text(encoding="latin-1") == text
+
+
+@pytest.mark.parametrize(("column", "value"), [("seed", "first"), ("val_iou_mean", "much"), ("threads", "1,0")])
+def test_a_row_whose_number_is_none_is_one_sentence(column, value, first, tmp_path):
+    rows = read_table(first)
+    rows[1][column] = value
+    write_table(rows, tmp_path / "what.csv")
+    with pytest.raises(UserError, match=rf"what\.csv holds '{value}' as {column}, which is no number; mend it"):
+        read_rows(tmp_path / "what.csv")
+    with pytest.raises(UserError, match="'eNoD' in a CSV of the study is no picture"):
+        memory.from_text("eNoD", (8, 8))
+
+
+def test_a_report_that_is_interrupted_leaves_the_one_before(first, tmp_path, monkeypatch):
+    def draw(results, path):
+        path.write_text(str(len(draws)))
+        if draws.pop():
+            raise KeyboardInterrupt
+
+    draws = [True, False]
+    monkeypatch.setitem(QUESTIONS, "what", QUESTION._replace(draws={"a.png": draw}))
+    shutil.copy(first, tmp_path / "what.csv")
+    report.write_report(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        report.write_report(tmp_path)
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
