@@ -1,6 +1,7 @@
 """Networks as files: a saved one is the same one, and what somebody else's file can do."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -114,6 +115,31 @@ def inflated(content):
         del weights[names[0]]
         weights.create_dataset(names[0], (10**5, 10**5), "float32", chunks=(1000, 1000), compression="gzip")
     return file.getvalue()
+
+
+def enlarged(path, layer, key, value):
+    """Change a number of a layer of that kind in a network's configuration."""
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    next(of for of in config["config"]["layers"] if of["class_name"] == layer)["config"][key] = value
+    repacked(path, more={"config.json": json.dumps(config)})
+
+
+@pytest.mark.parametrize(("layer", "key", "value", "said"), [
+    ("Conv2D", "filters", 10**6, "cannot be loaded .its layers want more weights than the "),
+    ("UpSampling2D", "size", [1000, 1000], "(cannot be loaded|is another network)"),
+    ("MaxPooling2D", "strides", [1, 1], "(cannot be loaded|is another network)")])
+def test_a_network_that_would_take_more_memory_than_its_file_says_is_refused(narrow, tmp_path, layer, key, value, said):
+    path = tmp_path / "model.keras"
+    networks.save(narrow, path)
+    enlarged(path, layer, key, value)
+    with pytest.raises(UserError, match=said):
+        networks.load(path)
+    inputs = keras.Input((None, None, 1))
+    large = layers.MaxPooling2D(64)(layers.UpSampling2D(64)(inputs))
+    keras.Model(inputs, layers.Conv2D(1, 1)(large)).save(path)
+    with pytest.raises(UserError, match="is another network"):
+        networks.load(path)
 
 
 @pytest.mark.parametrize("change", [
