@@ -159,7 +159,8 @@ def check_own_images(settings, images, masks):
             raise UserError(f"--folder {settings.folder} holds {other.name} and {path.name}, which would leave one "
                             "mask; rename one of them")
     results = [f"{kind}/{stem}.png" for stem in stems for kind in ("masks", "overlays")]
-    check_inputs(settings.vis, "--vis", [*images, *masks.values(), *settings.image, *settings.mask], results, results)
+    results += ["contact_sheet.png", "metrics.csv"]
+    check_inputs(settings.vis, "--vis", [*images, *masks.values(), *settings.image, *settings.mask], results)
     for path in images:
         image = read_image(path)  # takes little beside segmenting it, and a mistake then costs little
         if path in masks:
@@ -213,7 +214,8 @@ def main():
                         "the size that it was trained on")
     check_folder(settings.vis, "--vis")
     images, masks, rest = own_images(settings) if settings.folder else ([], {}, [])
-    check_inputs(settings.vis, "--vis", settings.image + settings.mask, ())
+    if not images:
+        check_inputs(settings.vis, "--vis", (), ("test_1.png", "overview.png", "metrics.csv"))
 
     import model
     from common import networks

@@ -30,7 +30,7 @@ from data import augment, create_data, crops, excerpt, random_stream, read_label
 PARTS = ("import", "data", "trace", "steps", "evaluation", "files", "pictures")
 # The moments that progress.png shows, as shares of the steps: the circle appears early.
 MOMENTS = (0, 0.06, 0.11, 0.17, 0.34, 1)
-LEFT = ("model.keras", "settings.json", "history.csv", "fit.png")  # files that a training on one's own images leaves
+LEFT = ("model.keras", "settings.json", "history.csv")  # files that every training leaves, beside its pictures
 RECORDS = 20  # rows of the history of a training on one's own images
 
 
@@ -275,7 +275,8 @@ def main():
         given = interrupted({"output": Settings.output} | given)
     settings = Settings(**given)
     check_folder(settings.output, "--output")
-    check_inputs(settings.output, "--output", settings.image + settings.mask, LEFT)
+    pictures = ("fit.png",) if settings.image else ("curves.png", "progress.png", "train/X_1.png", "val/X_1.png")
+    check_inputs(settings.output, "--output", settings.image + settings.mask, LEFT + pictures)
     labelled = read_labelled(settings)
     with holding(settings.output, "--output"):
         with Screen("step", settings.steps) as screen:

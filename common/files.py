@@ -25,11 +25,25 @@ def writing(path):
         raise UserError(f"{path} could not be written ({reason}); make room for it, or name another folder") from None
 
 
-def write_bytes(path, content):
-    """Write bytes to a file, whose folder is made if it is missing. Raises `UserError` if it cannot be."""
+def write_bytes(path, content, lasting=False):
+    """Write bytes to a file, whose folder is made if it is missing: all of them in place at once.
+
+    lasting: not before they are on the disk. Raises `UserError` if it cannot be written; then the old file stays.
+    """
+    unfinished = Path(f"{path}.unfinished")
     with writing(path):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_bytes(content)
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(unfinished, "wb") as file:
+                file.write(content)
+                if lasting:
+                    file.flush()
+                    os.fsync(file)
+            os.replace(unfinished, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
+            raise
 
 
 def check_folder(path, flag):
@@ -69,22 +83,15 @@ def clear_numbered(folder, name):
 
 
 def write_table(rows, path):
-    """Write a list of dicts as CSV, with every column that one of them has.
+    """Write a list of dicts as CSV, with every column that one of them has; it is on the disk when this returns.
 
-    Put in place at once and when it is on the disk, so nothing is lost.
-
-    Raises `UserError` if it cannot be written.
+    Raises `UserError` if it cannot be written; then the old file stays.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    unfinished = Path(path).with_suffix(".unfinished")
-    write_bytes(unfinished, text.getvalue().encode())
-    with writing(path):
-        with open(unfinished, "rb+") as file:
-            os.fsync(file)
-        os.replace(unfinished, path)
+    write_bytes(path, text.getvalue().encode(), lasting=True)
 
 
 def read_table(path):

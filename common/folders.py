@@ -106,11 +106,11 @@ def recorded(folder):
     return {"files": [], "gone": []}
 
 
-def check_inputs(folder, flag, inputs, results, own=()):
+def check_inputs(folder, flag, inputs, results):
     """Raise `UserError` if `in_place_of` would replace or remove one of the files that a run reads, or foreign ones.
 
-    flag: that names the folder. inputs: paths; results: names of the files that will be written; own: those of them
-    that must not be there yet unless they were left there the last time.
+    flag: that names the folder. inputs: paths; results: names of files that will be written, which must not be there
+    yet unless they were left there the last time.
     """
     left = {*recorded(folder)["files"]}
     inputs = {os.path.realpath(path): path for path in inputs}
@@ -118,9 +118,10 @@ def check_inputs(folder, flag, inputs, results, own=()):
         if path := inputs.get(os.path.realpath(Path(folder, name))):
             raise UserError(f"{path} would be replaced or removed with the results in {folder}; copy it to another "
                             f"place, or name another folder with {flag}")
-    for name in own:
+    for name in results:
         if name not in left and Path(folder, name).exists():
-            raise UserError(f"{Path(folder, name)} is there already, and no result; name another folder with {flag}")
+            raise UserError(f"{Path(folder, name)} is there already, and no result; move it away, or name another "
+                            f"folder with {flag}")
 
 
 def settle(folder):

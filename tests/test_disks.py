@@ -11,8 +11,8 @@ from collections import Counter
 import pytest
 
 from common.checkpoints import FOLDER
-from common.folders import UNFINISHED
-from faults import WAYS, ended, kill, rows, run, seen, started, study_line, without_seconds
+from common.folders import LOCK, UNFINISHED
+from faults import WAYS, ended, kill, rows, run, seen, started, state, study_line, without_seconds
 from scripts import command
 
 
@@ -49,8 +49,8 @@ def rooms(folder):
 
 def refusal(name, status, errors, folder):
     """The name of the file in a folder that could not be written, by the one sentence with which a script ended."""
-    found = re.fullmatch(rf"{re.escape(name)}: {folder}/?(\S*) could not be written \(No space left on device\); make "
-                         r"room for it, or name another folder\n", errors)
+    found = re.fullmatch(rf"{re.escape(name)}: {folder}/?(\S*) could not be written \(No space left on "
+                         r"device\); make room for it, or name another folder\n", errors)
     assert (status, bool(found)) == (2, True), errors
     return found[1] or "the folder"
 
@@ -78,6 +78,26 @@ def test_a_disk_that_is_full_at_any_write_is_one_sentence_and_costs_nothing(
     (disk / "filler").unlink()
     assert run(ways[1], disk) == (0, "")
     record_property(f"{name} on a full disk", f"{named.total()} times, at {', '.join(sorted(named))}")
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_disk_that_is_read_only_and_a_folder_that_vanishes(name, place, disk, times):
+    shutil.copytree(place, disk, dirs_exist_ok=True)
+    folder, *ways = disk / WAYS[name][0], *WAYS[name][1:]
+    assert run(ways[0], disk) == (0, "")
+    old = seen(folder)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    status, errors = run(ways[1], disk)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert "cannot be a folder to write to (Read-only file system" in errors
+    assert state(folder) == old
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    process = started(ways[1], disk)
+    while (folder / LOCK).read_text() != str(process.pid):
+        time.sleep(0.01)
+    shutil.rmtree(folder)
+    assert ended(process) == (0, "")
+    assert seen(folder).keys() >= {"train.py": {"model.keras"}, "test.py": {"metrics.csv"}}[name]
 
 
 def test_a_study_on_a_full_disk_keeps_its_rows(disk, times, record_property):

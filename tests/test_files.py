@@ -33,8 +33,8 @@ def test_a_table_has_every_column_and_is_read_back_as_text(tmp_path):
 def test_a_table_that_cannot_be_written_leaves_the_one_before(tmp_path):
     path = tmp_path / "table.csv"
     files.write_table([{"a": 1}], path)
-    (tmp_path / "table.unfinished").mkdir()
-    with pytest.raises(UserError, match=r"table\.unfinished could not be written"):
+    (tmp_path / "table.csv.unfinished").mkdir()
+    with pytest.raises(UserError, match=r"table\.csv could not be written"):
         files.write_table([{"a": 2}], path)
     assert files.read_table(path) == [{"a": "1"}]
 

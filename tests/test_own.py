@@ -133,7 +133,7 @@ def test_masks_may_differ_from_their_images_in_the_suffix_alone(tmp_path):
     ("--folder twice", r"--folder twice holds a\.bmp and a\.png, which would leave one mask; rename one of them"),
     ("--vis cells", "--vis cells is the folder of your images; name another"),
     ("--masks masks --vis .", r"masks/a cell 2\.png would be replaced or removed with the results in \.; copy it"),
-    ("--vis .", r"masks/a cell 2\.png is there already, and no result; name another folder with --vis"),
+    ("--vis .", r"masks/a cell 2\.png is there already, and no result; move it away, or name another folder"),
 ])
 def test_what_does_not_fit_costs_no_result_that_was_there(segmented, line, message):
     folder, *_ = segmented

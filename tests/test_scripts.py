@@ -189,6 +189,7 @@ MISTAKES = [
     "train.py --crop 100",
     "train.py --output file",
     "train.py --output file/below",
+    "train.py --output kept",
     "test.py",
     "test.py --recipe 2017",
     "test.py --output empty",
