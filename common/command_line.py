@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 from common.checks import as_flag
-from common.errors import script_name
+from common.errors import one_line, script_name
 from common.settings import RECIPES, Settings, default_recipe
 
 
@@ -12,7 +12,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence on stderr, without the usage block, and exit status 2."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; --help lists every flag\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}; --help lists every flag\n")
 
 
 def fields_of(*wanted):

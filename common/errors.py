@@ -5,8 +5,16 @@ import sys
 from pathlib import Path
 
 
+def one_line(text):
+    """Text in which what breaks a line or cannot be printed is written as Python does: a name can hold anything."""
+    return "".join(of if of.isprintable() else of.encode("unicode_escape").decode() for of in text)
+
+
 class UserError(ValueError):
     """A mistake that the user can mend; a script ends with its one sentence and exit status 2."""
+
+    def __str__(self):
+        return one_line(super().__str__())
 
 
 def script_name():

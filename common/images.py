@@ -6,14 +6,14 @@ import os
 import re
 from pathlib import Path
 
-# A header that claims more pixels than this, four times the largest image that is taken, gets no memory. OpenCV reads
-# it when it starts.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**28))
+from common.checks import LARGEST_SIDE, SMALLEST_SIDE
+
+# A header that claims more pixels gets no memory. OpenCV reads this when it starts.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(LARGEST_SIDE**2))
 
 import cv2
 import numpy as np
 
-from common.checks import LARGEST_SIDE, SMALLEST_SIDE
 from common.errors import UserError
 from common.files import write_bytes
 from common.screen import silent
@@ -195,11 +195,11 @@ def decode(path, flags):
     content = read_bytes(path)
     with silent(), contextlib.suppress(cv2.error):  # its decoders write to stderr
         image = None
-        image = cv2.imdecode(np.frombuffer(content, "uint8"), flags) if content else None
+        image = cv2.imdecode(np.frombuffer(content, "uint8"), flags) if content and not cut_png(content) else None
         pages = cv2.imcount(str(path)) if content[:2] in (b"II", b"MM") else 1  # of a TIFF
     if image is None:
-        raise UserError(f"{path} is not an image that OpenCV can read, or is damaged; save it anew as PNG, or remove "
-                        "it")
+        raise UserError(f"{path} is not an image that OpenCV can read, is damaged, or is larger than {LARGEST_SIDE} x "
+                        f"{LARGEST_SIDE} pixels; save it anew as PNG, or remove it")
     if pages > 1:
         raise UserError(f"{path} holds {pages} pages; save each as a file of its own")
     if image.dtype not in (np.uint8, np.uint16):
@@ -212,6 +212,16 @@ def decode(path, flags):
         raise UserError(f"{path} has {height} x {width} pixels, which is too large; cut it into parts of at most "
                         f"{LARGEST_SIDE} pixels a side")
     return image.reshape(height, width, -1)
+
+
+def cut_png(content):
+    """Whether a PNG holds less than it says: OpenCV would take memory for what one of its parts claims, up to 4 GB."""
+    at = 8
+    while content[:4] == b"\x89PNG" and content[at + 4 : at + 8] != b"IEND":
+        at += 12 + int.from_bytes(content[at : at + 4], "big")  # length, name and checksum
+        if at > len(content):
+            return True
+    return False
 
 
 def read_bytes(path):

@@ -1,7 +1,6 @@
 """One run of the study, and where runs run: in processes on this machine, or on a Ray cluster."""
 
 import contextlib
-import functools
 import gc
 import os
 import socket
@@ -65,7 +64,6 @@ def attempt(settings, measures):
         return settings, None, f"{type(error).__name__}: {error}"
 
 
-@functools.cache
 def end_with(process):
     """End this process when another does: one of joblib's would wait five minutes for a study that was killed."""
     def wait():
@@ -73,26 +71,18 @@ def end_with(process):
             time.sleep(1)
         os._exit(1)
 
-    if process != os.getpid():
-        threading.Thread(target=wait, daemon=True).start()
-
-
-def below(process, function, arguments, named):
-    """What a function returns, in a process that ends with another."""
-    end_with(process)
-    return function(*arguments, **named)
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def in_processes(number):
-    """A function of `joblib.delayed` calls: their results as they come, from so many processes of one thread each."""
+    """So many processes of one thread each: joblib's, which give results as they come."""
     import joblib
 
     os.environ.update(ENVIRONMENT)  # before TensorFlow starts in the processes, which inherit it
     # each run leaves some 100 MB behind in TensorFlow; joblib replaces a process that has grown, and would warn of it
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed", UserWarning)  # the study says why
-    parallel = joblib.Parallel(number, return_as="generator_unordered")
-    return lambda calls: parallel((below, (os.getpid(), *call), {}) for call in calls)
+    return joblib.Parallel(number, return_as="generator_unordered", initializer=end_with, initargs=(os.getpid(),))
 
 
 def on_this_machine(runs, measures, wanted):

@@ -1,5 +1,7 @@
 """Images and masks as people have them: what each kind of file comes to, and which sentence refuses the others."""
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -189,7 +191,7 @@ def test_files_that_cannot_be_used_are_refused_by_name_without_a_word_of_the_dec
     saved(tmp_path / "small.png", np.zeros((31, 50)))
     saved(tmp_path / "large.png", np.zeros((40, 8193)))
     for name, message in (
-        ("text.png", "is not an image that OpenCV can read, or is damaged; save it anew as PNG, or remove it"),
+        ("text.png", "is not an image that OpenCV can read, is damaged, or is larger than 8192 x 8192 pixels"),
         ("empty.png", "is not an image"), ("cut.png", "is not an image"), ("cut.jpg", "is not an image"),
         ("folder.png", r"cannot be read \(Is a directory\); check its name"),
         ("missing.png", r"cannot be read \(No such file or directory\); check its name"),
@@ -202,6 +204,20 @@ def test_files_that_cannot_be_used_are_refused_by_name_without_a_word_of_the_dec
             with pytest.raises(UserError, match=rf"/{name} {message}"):
                 read(tmp_path / name)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the memory so")
+def test_what_a_header_claims_gets_no_memory(tmp_path):
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for suffix, at, claim in ((".png", 33, b"\x7f\xff\xff\x00"), (".bmp", 18, b"\x60\xea\x00\x00\x60\xea\x00\x00")):
+        path = saved(tmp_path / f"large{suffix}", RED_GREEN_BLUE)
+        content = path.read_bytes()
+        path.write_bytes(content[:at] + claim + content[at + len(claim) :])
+        with pytest.raises(UserError, match=r"large\.\w+ is not an image that OpenCV can read"):
+            read_image(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 200_000  # KiB; macOS counts in bytes
 
 
 def test_what_is_written_is_read_back_exactly(tmp_path):

@@ -129,7 +129,7 @@ def test_masks_may_differ_from_their_images_in_the_suffix_alone(tmp_path):
     ("--masks cells2", "--masks cells2 cannot be read"),
     ("--masks others", "--masks others holds no mask that is called as an image of --folder cells, such as a cell 1"),
     ("--masks sizes", r"sizes/a cell 2\.png has 90 x 90 pixels, but cells/a cell 2\.png has 200 x 160"),
-    ("--folder damaged", r"damaged/b\.png is not an image that OpenCV can read, or is damaged"),
+    ("--folder damaged", r"damaged/b\.png is not an image that OpenCV can read, is damaged"),
     ("--folder twice", r"--folder twice holds a\.bmp and a\.png, which would leave one mask; rename one of them"),
     ("--vis cells", "--vis cells is the folder of your images; name another"),
     ("--masks masks --vis .", r"masks/a cell 2\.png would be replaced or removed with the results in \.; copy it"),

@@ -243,6 +243,7 @@ def raises(error):
 
 @pytest.mark.parametrize(("error", "status", "message"), [
     (UserError("it is wrong; mend it"), 2, "train.py: it is wrong; mend it\n"),
+    (UserError("a\nb\x0c\udcff.png is bad"), 2, "train.py: a\\nb\\x0c\\udcff.png is bad\n"),
     (KeyboardInterrupt(), 130, "\ninterrupted\n"),
 ])
 def test_a_script_ends_in_one_sentence_where_the_mistake_is_not_ours(monkeypatch, capsys, error, status, message):
