@@ -123,5 +123,5 @@ def rows(folder):
 
 
 def without_seconds(found):
-    """The same as a set without the seconds that something took."""
-    return {tuple((name, value) for name, value in row if "seconds" not in name) for row in found}
+    """The same as a set without the seconds that something took, and the commit."""
+    return {tuple((name, value) for name, value in row if "seconds" not in name and name != "commit") for row in found}
