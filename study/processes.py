@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import warnings
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import psutil
@@ -65,7 +66,7 @@ def attempt(settings, measures):
 
 
 def end_with(process):
-    """End this process when another does: one of joblib's would wait five minutes for a study that was killed."""
+    """End this process when another does: it would wait for a study that was killed."""
     def wait():
         while os.getppid() == process and psutil.pid_exists(process):  # Windows alone never changes the first
             time.sleep(1)
@@ -74,29 +75,35 @@ def end_with(process):
     threading.Thread(target=wait, daemon=True).start()
 
 
-def in_processes(number):
-    """So many processes of one thread each: joblib's, which give results as they come."""
-    import joblib
+def in_processes(number, calls):
+    """Yield the results of calls, tuples of a function and its arguments, as they come from so many processes.
+
+    Each has one thread. They are those of joblib, which replaces a process whose memory has grown: each run leaves some
+    100 MB behind in TensorFlow. By itself it would run in this process where one is wanted.
+    """
+    from joblib.externals.loky import get_reusable_executor
 
     os.environ.update(ENVIRONMENT)  # before TensorFlow starts in the processes, which inherit it
-    # each run leaves some 100 MB behind in TensorFlow; joblib replaces a process that has grown, and would warn of it
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
-    warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed", UserWarning)  # the study says why
-    return joblib.Parallel(number, return_as="generator_unordered", initializer=end_with, initargs=(os.getpid(),))
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)  # it has grown
+    executor = get_reusable_executor(number, kill_workers=True, initializer=end_with, initargs=(os.getpid(),))
+    try:
+        for done in as_completed([executor.submit(*call) for call in calls]):
+            yield done.result()
+    except BaseException:  # Ctrl-C too: nobody waits for what still runs
+        executor.shutdown(kill_workers=True)
+        raise
 
 
 def on_this_machine(runs, measures, wanted):
     """Yield the results of `attempt` for a list of settings as they come, from `wanted.processes` on this machine."""
-    import joblib
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    parallel = in_processes(wanted.processes)
     waiting = dict.fromkeys(runs)
     # a process that is killed takes those beside it with it: then one at a time, which needs less memory too
     for batch in ([*runs], *([settings] for settings in runs)):
         with contextlib.suppress(TerminatedWorkerError):
-            missing = (settings for settings in batch if settings in waiting)
-            for result in parallel(joblib.delayed(attempt)(settings, measures) for settings in missing):
+            for result in in_processes(wanted.processes, [
+                    (attempt, settings, measures) for settings in batch if settings in waiting]):
                 del waiting[result[0]]
                 yield result
     for settings in waiting:

@@ -122,8 +122,6 @@ def run(folders, path, wanted, report=print):
     strokes, network'; `flags` are of train.py, for the network; so many `processes` at a time. Raises `UserError` for a
     folder that is no set.
     """
-    import joblib
-
     flags = wanted.flags or ""
     settings = Settings(**parse("", fields_of("training", "own"), line=["--image", "", "--mask", "",
                                                                         *shlex.split(flags)]))
@@ -135,8 +133,8 @@ def run(folders, path, wanted, report=print):
         for number, method in itertools.product(numbers[place : place + 1], METHODS):
             identity = (folder.name, str(number), labels, method, flags if method == "network" else "")
             if identity not in known and (wanted.only == "all" or wanted.only in called(identity)):
-                waiting.append(joblib.delayed(identified)(identity, folder, settings))
-    for identity, of in in_processes(wanted.processes)(waiting):
+                waiting.append((identified, identity, folder, settings))
+    for identity, of in in_processes(wanted.processes, waiting):
         for name, columns in of.items():
             rows.append(dict(zip(KNOWN_BY, identity, strict=True)) | {"method": name, **columns})
             report(f"{called(identity)}: {name} IoU {columns['iou_mean']:.3f}")

@@ -31,11 +31,18 @@ def run(question, path, **wanted):
     return run_question(question, planned(question, wanted), path, wanted)
 
 
+def in_this_process(runs, measures, wanted):
+    """A backend."""
+    return (processes.attempt(settings, measures) for settings in runs)
+
+
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """The CSV of a study of one seed."""
+    """The CSV of a study of one seed, run in this process, where TensorFlow is there already."""
     path = tmp_path_factory.mktemp("study") / "what" / "what.csv"
-    assert run(QUESTION, path, seeds=1, processes=1) == 0  # in this process, where TensorFlow is there already
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(processes.BACKENDS, "loky", in_this_process)
+        assert run(QUESTION, path, seeds=1) == 0
     return path
 
 
@@ -74,10 +81,11 @@ def test_a_row_is_what_train_py_gives(first, tmp_path, monkeypatch):
         assert row[name] == last[name]
 
 
-def test_a_failing_run_is_reported_with_its_command_and_the_others_go_on(tmp_path, capsys):
+def test_a_failing_run_is_reported_with_its_command_and_the_others_go_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(processes.BACKENDS, "loky", in_this_process)
     crowded = {**BRIEF, "labels": "moved", "radius": (31, 31)}  # there is no place without the circle
     failing = Question("What?", {"bad": crowded, "plain": BRIEF})
-    assert run(failing, tmp_path / "what.csv", seeds=1, processes=1) == 1
+    assert run(failing, tmp_path / "what.csv", seeds=1) == 1
     assert "python train.py --size 64 64" in (errors := capsys.readouterr().err)
     assert errors.count("\n") == 1
     assert [row["variant"] for row in read_table(tmp_path / "what.csv")] == ["plain"]
