@@ -17,7 +17,7 @@ from common import baselines, metrics, pictures
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, write_table
-from common.folders import check_inputs, holding, in_place_of, read_whole, recorded
+from common.folders import check_inputs, holding, in_place_of, left_in, read_whole
 from common.images import check_same_size, images_in, is_mask_of, mask_stems, read_image, read_mask, write_png
 from common.screen import Screen
 from common.settings import Settings, read_settings
@@ -121,7 +121,7 @@ def own_images(settings):
     """
     trained = {os.path.realpath(path) for path in settings.mask}
     left = {os.path.realpath(Path(folder, name)) for folder in (settings.output, settings.vis)
-            for name in recorded(folder)["files"]}
+            for name in left_in(folder)}
     twins = {Path(mask).suffix for image, mask in zip(settings.image, settings.mask, strict=True)
              if Path(image).with_suffix("") == Path(mask).with_suffix("")}
     files = [path for path in images_in(settings.folder, "--folder") if os.path.realpath(path) not in trained | left]
@@ -160,11 +160,17 @@ def check_own_images(settings, images, masks):
                             "mask; rename one of them")
     results = [f"{kind}/{stem}.png" for stem in stems for kind in ("masks", "overlays")]
     results += ["contact_sheet.png", "metrics.csv"]
-    check_inputs(settings.vis, "--vis", [*images, *masks.values(), *settings.image, *settings.mask], results)
+    inputs = [*images, *masks.values(), *settings.image, *settings.mask, *network_files(settings.output)]
+    check_inputs(settings.vis, "--vis", inputs, results)
     for path in images:
         image = read_image(path)  # takes little beside segmenting it, and a mistake then costs little
         if path in masks:
             check_same_size(image, path, read_mask(masks[path], alone=True)[0], masks[path])
+
+
+def network_files(output):
+    """The paths of the files that are read from the folder of a training."""
+    return [Path(output, name) for name in ("model.keras", "settings.json")]
 
 
 def own_scores(image, prediction, mask, labelled):
@@ -215,7 +221,8 @@ def main():
     check_folder(settings.vis, "--vis")
     images, masks, rest = own_images(settings) if settings.folder else ([], {}, [])
     if not images:
-        check_inputs(settings.vis, "--vis", (), ("test_1.png", "overview.png", "metrics.csv"))
+        results = [f"test_{number}.png" for number in range(1, settings.images + 1)]
+        check_inputs(settings.vis, "--vis", network_files(output), [*results, "overview.png", "metrics.csv"])
 
     import model
     from common import networks

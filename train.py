@@ -21,7 +21,7 @@ from common.images import exposure
 from common.losses import make_loss
 from common.optimizers import make_optimizer
 from common.screen import STARTED, Screen, Stopwatch, closing_words, own_closing_words
-from common.settings import Settings, write_settings
+from common.settings import Settings, training_files, write_settings
 from data import augment, create_data, crops, excerpt, random_stream, read_labelled, relabel, write_data
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
@@ -30,7 +30,6 @@ from data import augment, create_data, crops, excerpt, random_stream, read_label
 PARTS = ("import", "data", "trace", "steps", "evaluation", "files", "pictures")
 # The moments that progress.png shows, as shares of the steps: the circle appears early.
 MOMENTS = (0, 0.06, 0.11, 0.17, 0.34, 1)
-LEFT = ("model.keras", "settings.json", "history.csv")  # files that every training leaves, beside its pictures
 RECORDS = 20  # rows of the history of a training on one's own images
 
 
@@ -275,8 +274,7 @@ def main():
         given = interrupted({"output": Settings.output} | given)
     settings = Settings(**given)
     check_folder(settings.output, "--output")
-    pictures = ("fit.png",) if settings.image else ("curves.png", "progress.png", "train/X_1.png", "val/X_1.png")
-    check_inputs(settings.output, "--output", settings.image + settings.mask, LEFT + pictures)
+    check_inputs(settings.output, "--output", settings.image + settings.mask, training_files(settings))
     labelled = read_labelled(settings)
     with holding(settings.output, "--output"):
         with Screen("step", settings.steps) as screen:

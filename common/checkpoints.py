@@ -1,6 +1,7 @@
 """A training that was interrupted goes on from where it last was, and ends bit for bit as if it had not been."""
 
 import json
+import os
 import shlex
 import time
 import zlib
@@ -11,10 +12,11 @@ import numpy as np
 from common.checks import as_flag
 from common.errors import UserError
 from common.files import write_bytes, writing
-from common.folders import FINISHED, RECORD, holding, in_place_of, remove, settle
+from common.folders import FINISHED, RECORD, UNFINISHED, holding, in_place_of, remove, settle
 from common.settings import Settings, read_settings, training_names, write_settings
 
 FOLDER, NETWORK, PROGRESS, MOMENTS = ".checkpoint", "network.keras", "progress.json", "moments.npz"
+PARTS = (NETWORK, MOMENTS, PROGRESS, "settings.json")
 CHECKSUM = "checksum"  # of all of them: one that was damaged would train on, and end as something else
 
 
@@ -83,6 +85,8 @@ class Checkpoints:
         if (not self.settings or not self.settings.checkpoint or step in (0, self.settings.steps)
                 or time.monotonic() < self.last + self.settings.checkpoint):
             return
+        if self.folder.is_symlink():
+            self.folder.unlink()
         progress = {"step": step, "history": self.history, "losses": self.losses, "seconds": watch,
                     "fingerprint": self.fingerprint}
         with in_place_of(self.folder) as folder:
@@ -97,12 +101,17 @@ class Checkpoints:
 
     def drop(self):
         """Keep nothing any more: the training has come to its end."""
-        remove(self.folder)
+        if self.settings and resumable(self.settings.output):
+            settle(self.folder)
+            going = self.folder.with_name(UNFINISHED)  # at once, and the next run clears away what is left of it
+            self.folder.rename(going)
+            remove(going)
 
 
 def resumable(output):
     """Whether an interrupted training was kept in the folder `output`: whole, for a first one may not be."""
-    return any(Path(output, FOLDER, name).exists() for name in (RECORD, FINISHED))
+    return not os.path.islink(Path(output, FOLDER)) and any(
+        os.path.exists(Path(output, FOLDER, name)) for name in (RECORD, FINISHED))
 
 
 def interrupted(given):
@@ -113,9 +122,14 @@ def interrupted(given):
     output, folder = given["output"], Path(given["output"], FOLDER)
     if not resumable(output):
         raise UserError(f"--resume finds no interrupted training in {output}; leave it out, or name another --output")
-    with holding(output, "--output"), writing(folder):
-        settle(folder)
-        if (folder / CHECKSUM).read_bytes() != checksum(folder).encode():
+    with holding(output, "--output"):
+        with writing(folder):
+            settle(folder)
+        try:
+            whole = (folder / CHECKSUM).read_bytes() == checksum(folder).encode()
+        except OSError:
+            whole = False
+        if not whole:
             raise UserError(f"{folder} is damaged; start anew without --resume")
         settings = read_settings(folder / "settings.json")
     was = {name: getattr(settings, name) for name in training_names()}
@@ -128,8 +142,7 @@ def interrupted(given):
 
 def checksum(folder):
     """That of the files of a checkpoint, as text: CRC-32."""
-    return str(fingerprint(np.fromfile(folder / name, "uint8") for name in (
-        NETWORK, MOMENTS, PROGRESS, "settings.json")))
+    return str(fingerprint(np.fromfile(folder / name, "uint8") for name in PARTS))
 
 
 def fingerprint(arrays):

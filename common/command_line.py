@@ -57,5 +57,6 @@ def parse(description, fields, *, words=None, from_training=False, line=None):
     if words:
         parser.add_argument(words[0], nargs="*", default=[], help=words[1])
     given = vars(parser.parse_intermixed_args(line))
-    given = {**RECIPES[given.pop("recipe", default_recipe(given.get("image")))], **given}
+    recipe = given.pop("recipe", "default" if given.get("resume") else default_recipe(given.get("image")))
+    given = {**RECIPES[recipe], **given}  # what is resumed has its own
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

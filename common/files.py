@@ -5,9 +5,11 @@ Images: common/images.py. Folders of results: common/folders.py.
 
 import contextlib
 import csv
+import errno
 import io
 import os
 import re
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -22,28 +24,24 @@ def writing(path):
         yield
     except OSError as error:  # Keras' h5py knows no strerror
         reason = error.strerror or str(error).partition("\n")[0]
-        raise UserError(f"{path} could not be written ({reason}); make room for it, or name another folder") from None
+        room = "make room for it, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+        raise UserError(f"{path} could not be written ({reason}); {room}name another folder") from None
 
 
-def write_bytes(path, content, lasting=False):
-    """Write bytes to a file, whose folder is made if it is missing: all of them in place at once.
-
-    lasting: not before they are on the disk. Raises `UserError` if it cannot be written; then the old file stays.
-    """
-    unfinished = Path(f"{path}.unfinished")
+def write_bytes(path, content):
+    """Write bytes to a file, whose folder is made if it is missing. Raises `UserError` if it cannot be."""
     with writing(path):
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(unfinished, "wb") as file:
-                file.write(content)
-                if lasting:
-                    file.flush()
-                    os.fsync(file)
-            os.replace(unfinished, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
-            raise
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(content)
+
+
+def read_file(path, most):
+    """The content of a file of at most so many bytes. Raises OSError for any other, and what is no file."""
+    with open(path, "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_size > most:
+            raise OSError(errno.EFBIG, f"no file of at most {most:,} bytes")
+        return file.read()
 
 
 def check_folder(path, flag):
@@ -83,26 +81,39 @@ def clear_numbered(folder, name):
 
 
 def write_table(rows, path):
-    """Write a list of dicts as CSV, with every column that one of them has; it is on the disk when this returns.
+    """Write a list of dicts as CSV, with every column that one of them has.
 
-    Raises `UserError` if it cannot be written; then the old file stays.
+    Put in place at once, when its content is on the disk. Raises `UserError` if it cannot be written; then the old file
+    stays.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode(), lasting=True)
+    unfinished = Path(f"{path}.unfinished")
+    with writing(path):
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)  # it may be a link
+        try:
+            with open(unfinished, "xb") as file:
+                file.write(text.getvalue().encode())
+                file.flush()
+                os.fsync(file)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def read_table(path):
     """The rows of a CSV as dicts of text.
 
-    Raises OSError if there is no such file, `UserError` for one that is no table, or has rows of different length.
+    Raises FileNotFoundError if there is none, `UserError` for one that is no table, or has rows of different length.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.DictReader(io.StringIO(read_file(path, 2**28).decode(), newline="")))
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is no table ({error}); move it away") from None
     for row in rows:
         if None in row or None in row.values():

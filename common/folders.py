@@ -8,6 +8,7 @@ comes next finishes what is complete, and clears away what is not.
 import contextlib
 import json
 import os
+import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -33,11 +34,13 @@ def holding(folder, flag):
     lock = FileLock(folder / LOCK, timeout=0)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        if not re.fullmatch(r"\d*", held := holder(folder)):
+            raise OSError(None, f"its {LOCK}, which says {held!r}, is somebody else's")
         try:
             lock.acquire()
         except Timeout:
-            raise UserError(f"{flag} {folder} is in use by process {holder(folder)}; wait until it has ended, or give "
-                            f"another {flag}") from None
+            raise UserError(f"{flag} {folder} is in use by process {holder(folder) or '?'}; wait until it has ended, "
+                            f"or give another {flag}") from None
     try:
         with writing(folder):
             (folder / LOCK).write_text(str(os.getpid()))
@@ -48,10 +51,10 @@ def holding(folder, flag):
 
 
 def holder(folder):
-    """The number of the process that holds a folder, as text."""
+    """The number of the process that holds a folder, as text, or that held it last; nothing if none ever did."""
     with contextlib.suppress(OSError):
-        return (folder / LOCK).read_text(errors="replace")[:20] or "?"
-    return "?"
+        return (folder / LOCK).read_text(errors="replace")[:20]
+    return ""
 
 
 @contextlib.contextmanager
@@ -66,10 +69,15 @@ def in_place_of(folder):
     with writing(folder):
         tidy(folder)
         new.mkdir(parents=True)
+        (new / RECORD).touch()  # tells it from a folder of somebody else's
     try:
         yield new
         with writing(folder):
-            files = [path.relative_to(new).as_posix() for path in sorted(new.rglob("*")) if path.is_file()]
+            if not os.path.exists(new / RECORD):
+                shutil.rmtree(new, ignore_errors=True)
+                raise OSError(None, "it was removed meanwhile")
+            files = [path.relative_to(new).as_posix() for path in sorted(new.rglob("*"))
+                     if path.is_file() and path != new / RECORD]
             gone = {*recorded(folder)["files"]} - {*files}
             for path in (folder / name for name in files):  # else some would be in place before one that cannot be
                 if path.is_dir() or any(place.is_file() for place in path.parents):
@@ -91,6 +99,9 @@ def tidy(folder):
     """Finish what a run that was killed had completed in a folder, and clear away what it had not. Raises OSError."""
     settle(folder)
     remove(folder / UNFINISHED)
+    for name in (UNFINISHED, FINISHED):
+        if os.path.lexists(folder / name):
+            raise OSError(None, f"its {name} is somebody else's")
 
 
 def recorded(folder):
@@ -98,12 +109,17 @@ def recorded(folder):
     try:
         record = json.loads(Path(folder, RECORD).read_text())
         names = [*record["files"], *record["gone"]]
-        if all(isinstance(name, str) and ".." not in Path(name).parts and not Path(name).is_absolute()
-               for name in names):
+        if all(isinstance(name, str) and os.fsencode(name) and "\0" not in name and ".." not in Path(name).parts
+               and not Path(name).is_absolute() for name in names):
             return record
     except (OSError, ValueError, KeyError, TypeError):
         pass  # there is none, or it is somebody else's
     return {"files": [], "gone": []}
+
+
+def left_in(folder):
+    """The names of the files that `in_place_of` has left in a folder, or was kept from putting there."""
+    return {name for place in (folder, Path(folder, FINISHED)) for name in recorded(place)["files"]}
 
 
 def check_inputs(folder, flag, inputs, results):
@@ -112,7 +128,7 @@ def check_inputs(folder, flag, inputs, results):
     flag: that names the folder. inputs: paths; results: names of files that will be written, which must not be there
     yet unless they were left there the last time.
     """
-    left = {*recorded(folder)["files"]}
+    left = left_in(folder)
     inputs = {os.path.realpath(path): path for path in inputs}
     for name in sorted(left | {*results}):
         if path := inputs.get(os.path.realpath(Path(folder, name))):
@@ -154,26 +170,31 @@ def linked(folder, name):
 
 
 def remove(folder):
-    """Remove a folder with all that is in it; of a link no more than that."""
+    """Remove a folder of `in_place_of` with all that is in it; of a link that alone, of somebody else's nothing."""
     if folder.is_symlink():
         folder.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    elif os.path.exists(folder / RECORD) or not any(path.is_file() for path in folder.rglob("*")):
+        for path in folder.glob("*"):
+            if path.name != RECORD:  # it goes last: until then the next can go on with this
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def to_disk(folder, below=True):
-    """Return when what was written into a folder is on the disk, where no power failure takes it: all files at once."""
-    places = [folder, *(folder.rglob("*") if below else ())]
+    """Return when what was written into a folder is on the disk, where no power failure takes it: all files at once.
 
+    Raises OSError: some disks say only now that they are full.
+    """
     def flush(path):
-        with contextlib.suppress(OSError, PermissionError):  # Windows opens no folder
-            number = os.open(path, os.O_RDONLY)
+        with contextlib.suppress(*[OSError] * path.is_dir()):  # Windows opens no folder
+            number = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
             try:
                 os.fsync(number)
             finally:
                 os.close(number)
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(flush, places))
+        list(pool.map(flush, [folder, *(folder.rglob("*") if below else ())]))
 
 
 def read_whole(folder, read):
@@ -183,7 +204,7 @@ def read_whole(folder, read):
     """
     folder, start = Path(folder), time.monotonic()
     while time.monotonic() < start + PATIENCE:
-        if (folder / FINISHED).exists():
+        if os.path.exists(folder / FINISHED):
             with writing(folder), contextlib.suppress(Timeout), FileLock(folder / LOCK, timeout=0):
                 settle(folder)  # nobody else does
         before = stamp(folder)
@@ -203,7 +224,7 @@ def read_whole(folder, read):
 
 def stamp(folder):
     """What is another after every run that left its files in a folder; None while files are put in place."""
-    if (folder / FINISHED).exists():
+    if os.path.exists(folder / FINISHED):
         return None
     try:
         record = os.stat(folder / RECORD)

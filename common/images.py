@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from common.errors import UserError
-from common.files import write_bytes
+from common.files import read_file, write_bytes
 from common.screen import silent
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -227,8 +227,7 @@ def cut_png(content):
 def read_bytes(path):
     """The content of a file. Raises `UserError`, which names it, if it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read_file(path, 2**30)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check its name") from None
 

@@ -11,7 +11,7 @@ from common.backend import keras
 from common.errors import UserError
 from common.files import writing
 
-MOST = 2048  # numbers that a layer gives for each pixel: four times those of the widest network of model.py
+MOST = 512  # numbers that a layer gives for each pixel: twice those of the widest network of model.py
 
 
 def save(network, path):
@@ -86,7 +86,12 @@ def no_more_weights(most):
 
 
 def fitting(network):
-    """Whether a network gives an image of the size that it is given, and no layer more than MOST numbers a pixel."""
+    """Whether a network gives an image of the size that it is given, and no layer more than MOST numbers a pixel.
+
+    A network within it would hide its layers.
+    """
+    if any(isinstance(layer, keras.Model) for layer in network.layers):
+        return False
     height, width = (side or 160 for side in network.input_shape[1:3])
     of_all = keras.Model(network.input, [network.output, *(layer.output for layer in network.layers)])
     result, *others = of_all.compute_output_shape((1, height, width, network.input_shape[3]))

@@ -6,11 +6,10 @@ setting is one new field. Nothing here imports Keras: --help and mistakes answer
 
 import dataclasses
 import json
-from pathlib import Path
 
 from common.checks import LARGEST_SIDE, SMALLEST_SIDE, as_flag, check_image, check_own, check_training, check_values
 from common.errors import UserError
-from common.files import write_bytes
+from common.files import read_file, write_bytes
 
 # What --recipe stands for, where it differs from the defaults below. docs/2017.md: the experiment as it was published.
 RECIPES = {
@@ -187,6 +186,14 @@ def training_names():
             if field.metadata["group"] in ("run", "data", "training", "own")]
 
 
+def training_files(settings):
+    """The names of the files that a training leaves."""
+    pictures = ["fit.png"] if settings.image else ["curves.png", "progress.png", *(
+        f"{part}/{letter}_{number}.png" for part, last in (("train", settings.samples), ("val", settings.validation))
+        for number in range(1, last + 1) for letter in "XY")]
+    return ["model.keras", "settings.json", "history.csv", *pictures]
+
+
 def training_flags(settings):
     """The flags that make train.py train with these settings, as typed: as few as its recipes allow."""
     ways = []
@@ -221,7 +228,7 @@ def of_kind(value, default):
 def read_settings(path):
     """The `Settings` that `write_settings` wrote. Raises `UserError` if there are none, or they do not fit."""
     try:
-        values = json.loads(Path(path).read_text())["settings"]
+        values = json.loads(read_file(path, 2**24))["settings"]
         if set(values) != set(training_names()):
             raise UserError("it does not hold the same settings")
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from common.checks import check_values
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.files import check_folder, commit, read_table
+from common.files import check_folder, commit
 from common.screen import Screen
 from common.settings import Settings, setting, training_flags
 from study import real, report
@@ -112,8 +112,7 @@ def main():
         return
     check_folder(folder, "--output")
     if wanted.folder:
-        real.run(wanted.folder, folder / "real.csv", wanted)
-        rows = read_table(folder / "real.csv")
+        rows = real.run(wanted.folder, folder / "real.csv", wanted)
         print("\n".join([*real.table(rows), "", *real.telling(rows)]))
         return
     names = dict.fromkeys(name for word in words for name in (QUESTIONS if word == "all" else [word]))

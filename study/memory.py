@@ -107,7 +107,7 @@ def draw(results, path, title, shown):
         for panel, (name, words) in zip(line, OVERLAPS.items(), strict=True):
             # few greys, and none between them, make a smaller file
             panel.imshow(images[name][0], cmap=plt.get_cmap("gray", 6), vmin=0, vmax=160, interpolation="nearest")
-            found = from_text(row[f"picture {name}"], settings.size)
+            found = from_text(row.get(f"picture {name}", ""), settings.size)
             panel.imshow(np.where(found[..., np.newaxis], (*to_rgb(ORANGE), 0.75), 0), interpolation="nearest")
             panel.contour(mask, [0.5], colors=BLUE, linewidths=2)
             panel.set(xticks=[], yticks=[])

@@ -6,24 +6,28 @@ learns from the first image and segments the others, then from the second, and f
 
 import dataclasses
 import itertools
+import os
 import shlex
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+from filelock import FileLock
 from scipy.stats import spearmanr
 
 import train
 from common import baselines, metrics
 from common.command_line import fields_of, parse
 from common.errors import UserError
-from common.files import numbered, read_table, write_table
+from common.files import numbered, read_table, write_table, writing
+from common.folders import LOCK
 from common.forest import Forest
 from common.images import in_channels, read_image, read_mask
 from common.settings import Settings
 from data import Labelled, read_labelled
 from study.processes import forget_networks, in_processes
+from study.results import PATIENCE, check_numbers
 
 LABELLED = 3  # images of a set that are the labelled one in turn
 KNOWN_BY = ("set", "labelled", "labels", "method", "flags")  # the columns that tell a row
@@ -119,14 +123,16 @@ def run(folders, path, wanted, report=print):
     """Measure every method on the sets in `folders`; each row is written into the CSV at `path` as it is done.
 
     Rows that are there already are not measured again. wanted: `only` is a part of what a row is called, 'SET, image 1,
-    strokes, network'; `flags` are of train.py, for the network; so many `processes` at a time. Raises `UserError` for a
-    folder that is no set.
+    strokes, network'; `flags` are of train.py, for the network; so many `processes` at a time. Returns all rows. Raises
+    `UserError` for a folder that is no set, or flags that are none.
     """
     flags = wanted.flags or ""
-    settings = Settings(**parse("", fields_of("training", "own"), line=["--image", "", "--mask", "",
-                                                                        *shlex.split(flags)]))
-    rows = read_table(path) if Path(path).exists() else []
-    known = {tuple(row[name] for name in KNOWN_BY) for row in rows}
+    try:
+        words = shlex.split(flags)
+    except ValueError:
+        raise UserError(f"--flags {flags} has an open quotation mark; close it") from None
+    settings = Settings(**parse("", fields_of("training", "own"), line=["--image", "", "--mask", "", *words]))
+    known = set(map(known_by, read_rows(path)))
     waiting = []
     for labels, place, (folder, numbers) in itertools.product(
             ("mask", "strokes"), range(LABELLED), sets(folders).items()):
@@ -135,11 +141,31 @@ def run(folders, path, wanted, report=print):
             if identity not in known and (wanted.only == "all" or wanted.only in called(identity)):
                 waiting.append((identified, identity, folder, settings))
     for identity, of in in_processes(wanted.processes, waiting):
-        for name, columns in of.items():
-            rows.append(dict(zip(KNOWN_BY, identity, strict=True)) | {"method": name, **columns})
-            report(f"{called(identity)}: {name} IoU {columns['iou_mean']:.3f}")
-        rows.sort(key=lambda row: [row[name] for name in KNOWN_BY])
-        write_table(rows, path)
+        new = [dict(zip(KNOWN_BY, identity, strict=True)) | {"method": name, **columns} for name, columns in of.items()]
+        with writing(path), FileLock(path.with_name(LOCK), timeout=PATIENCE):  # another study may be at it
+            others = [row for row in read_rows(path) if known_by(row) not in map(known_by, new)]
+            write_table(sorted([*others, *new], key=known_by), path)
+        for row in new:
+            report(f"{called(identity)}: {row['method']} IoU {row['iou_mean']:.3f}")
+    rows = read_rows(path)
+    if not rows:
+        raise UserError(f"--only {wanted.only} is part of no row, such as: SET, image 1, strokes, network")
+    return rows
+
+
+def known_by(row):
+    """The columns that tell a row, as a tuple."""
+    return tuple(str(row[name]) for name in KNOWN_BY)
+
+
+def read_rows(path):
+    """The rows of the CSV at `path`, as dicts of text; none if there is no such file. `UserError` for a foreign one."""
+    rows = read_table(path) if os.path.exists(path) else []
+    for row in rows:
+        if not {*KNOWN_BY, "iou_mean", "train_seconds", "image_seconds"} <= row.keys():
+            raise UserError(f"{path} is not from the study of real images; move it away, and it starts anew")
+        check_numbers(row, path, KNOWN_BY)
+    return rows
 
 
 def identified(identity, folder, settings):

@@ -9,7 +9,7 @@ from common.files import write_bytes, writing
 from common.folders import LOCK, in_place_of
 from common.settings import training_flags
 from study.questions import QUESTIONS
-from study.results import NULLS, Results, corrected, read_rows, with_interval
+from study.results import NULLS, PATIENCE, Results, corrected, read_rows, with_interval
 
 INTRODUCTION = """\
 Written by `python -m study`. n counts training seeds, each another image and, but in `crossed`, other initial weights;
@@ -116,7 +116,7 @@ def write_report(folder):
     """
     folder = Path(folder)
     lines = ["# The study", "", INTRODUCTION, ""]
-    with writing(folder), FileLock(folder / LOCK), in_place_of(folder) as new:
+    with writing(folder), FileLock(folder / LOCK, timeout=PATIENCE), in_place_of(folder) as new:
         for name in QUESTIONS:
             if (folder / f"{name}.csv").exists():
                 lines += section(name, folder, new)

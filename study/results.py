@@ -15,6 +15,7 @@ from common.settings import Settings, training_names
 ENOUGH = 10  # seeds: no interval from fewer
 NULLS = {"training_mask": "the training mask", "blur_otsu": "blur + Otsu",
          "histogram": "the histogram of the training image"}  # baselines.nulls, and how they are called in words
+PATIENCE = 60  # seconds that a study waits for another one which writes to the same folder
 REACHED = (0.95, 0.99)  # IoU on the training data: a row says after how many steps it was first seen
 # What every row holds beyond its settings; a question may add columns. train_seconds are those of the steps with their
 # tracing, run_seconds those of the whole run with its scoring; both while several runs share the machine. commit is
@@ -56,30 +57,32 @@ def read_rows(path):
     if not all({"variant", "seed", "val_iou_mean"} <= row.keys() for row in rows) or not rows:
         raise UserError(f"{path} is not from the study; move it away, and the runs start anew")
     for row in rows:
-        check_numbers(row, path)
+        check_numbers(row, path, {"variant", "commit", *identity(Settings())})
     older = {**identity(Settings()), "threads": THREADS_BEFORE}
     return [row | {**older, **row} for row in rows]  # the order of the columns stays
 
 
-def check_numbers(row, path):
-    """Raise `UserError` unless seed and scores of a row of the CSV at `path` are numbers; a score may be empty."""
-    texts = {"variant", "commit", *identity(Settings())}
+def check_numbers(row, path, texts):
+    """Raise `UserError` unless seed and scores of a row of the CSV at `path` are numbers; a score may be empty.
+
+    texts: the names of the other columns.
+    """
     for name, value in row.items():
         try:
             if name == "seed":
-                int(value)
+                Settings(seed=int(value))
             elif name not in texts and not name.startswith("picture "):
                 float(value or 0)
         except ValueError:
             raise UserError(f"{path} holds {value[:20]!r} as {name}, which is no number; mend it, or move the file "
-                            "away, and the runs start anew") from None
+                            "away, and it starts anew") from None
 
 
 def add_row(row, path):
     """Add a row to the CSV at `path`, unless it holds that run; another study may be adding to it just then."""
     with writing(path):
         os.makedirs(path.parent, exist_ok=True)
-        with FileLock(path.with_name(LOCK)):
+        with FileLock(path.with_name(LOCK), timeout=PATIENCE):
             rows = read_rows(path)
             if known_by(row) not in map(known_by, rows):
                 write_table([*rows, row], path)

@@ -37,6 +37,25 @@ def test_a_table_that_cannot_be_written_leaves_the_one_before(tmp_path):
     with pytest.raises(UserError, match=r"table\.csv could not be written"):
         files.write_table([{"a": 2}], path)
     assert files.read_table(path) == [{"a": "1"}]
+    (tmp_path / "table.csv.unfinished").rmdir()
+    (tmp_path / "table.csv.unfinished").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine").write_text("precious")
+    files.write_table([{"a": 2}], path)
+    assert files.read_table(path) == [{"a": "2"}]
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_what_is_no_file_or_too_large_is_not_read(tmp_path):
+    path = tmp_path / "large.csv"
+    with open(path, "wb") as file:
+        file.truncate(10**10)  # takes no room on the disk
+    for of in (path, *[files.Path("/dev/zero")] * (sys.platform == "linux")):
+        with pytest.raises(OSError, match="no file of at most 1,000 bytes"):
+            files.read_file(of, 1000)
+        with pytest.raises(UserError, match="is no table"):
+            files.read_table(of)
+        with pytest.raises(UserError, match=r"cannot be read \(no file of at most 1,073,741,824 bytes\)"):
+            images.read_image(of)
 
 
 def figure():
@@ -66,8 +85,8 @@ def test_figures_are_written_in_colour_in_few_colours_or_in_grey(tmp_path):
 ], ids=["bytes", "png", "table", "figure", "grey figure"])
 def test_every_write_that_fails_is_one_sentence_that_names_the_file(tmp_path, write):
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(UserError, match=r"\A\S+file.below\.\w+ could not be written \([^\n]+\); make room for it, or "
-                                        r"name another folder\Z"):
+    with pytest.raises(UserError, match=r"\A\S+file.below\.\w+ could not be written \([^\n]+\); name another "
+                                        r"folder\Z"):
         write(tmp_path / "file" / "below.png")
     assert (tmp_path / "file").read_text() == "precious"
 

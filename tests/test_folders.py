@@ -90,6 +90,7 @@ def test_what_is_finished_is_put_in_place_by_the_next_if_it_was_interrupted_ther
             put(tmp_path, a="2", train__x="2", train__y="2")
         except KeyboardInterrupt:
             assert moment < 5
+    folders.check_inputs(tmp_path, "--output", [], ["a", "train/x", "train/y"])  # these are no one else's
     folders.settle(tmp_path)
     assert left(tmp_path) == {"a": "2", "train/x": "2", "train/y": "2"}
     folders.settle(tmp_path)
@@ -97,15 +98,50 @@ def test_what_is_finished_is_put_in_place_by_the_next_if_it_was_interrupted_ther
 
 
 @pytest.mark.parametrize("record", [
-    "{", "[]", '{"files": ["../mine"], "gone": ["/mine"]}', '{"files": [1], "gone": []}'])
+    "{", "[]", '{"files": ["../mine"], "gone": ["/mine"]}', '{"files": [1], "gone": []}', '{"files": ["a\\u0000"], '
+    '"gone": []}', '{"files": [], "gone": ["\\ud800"]}'])
 def test_a_record_of_somebody_else_moves_and_removes_nothing(tmp_path, record):
     folder = tmp_path / "folder"
     (folder / folders.FINISHED).mkdir(parents=True)
     (tmp_path / "mine").write_text("precious")
     for place in (folder, folder / folders.FINISHED):
         (place / folders.RECORD).write_text(record)
+    folders.check_inputs(folder, "--output", [tmp_path / "mine"], ["a"])
     put(folder, a="1")
     assert left(tmp_path) == {"mine": "precious", "folder/a": "1"}
+
+
+def test_folders_and_locks_of_somebody_else_stay(tmp_path):
+    for name in (folders.UNFINISHED, folders.FINISHED):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("precious")
+        with pytest.raises(UserError, match=rf"could not be written \(its {name} is somebody else's\); name another"):
+            put(tmp_path, a="1")
+        (tmp_path / name / "mine").unlink()  # what is empty is nobody's
+        put(tmp_path, a="1")
+    (tmp_path / folders.LOCK).write_text("mine")
+    with pytest.raises(UserError, match=r"\(its .lock, which says 'mine', is somebody else's\); name another folder"):
+        put(tmp_path, a="2")
+    assert (tmp_path / folders.LOCK).read_text() == "mine"
+
+
+def test_half_of_what_was_written_is_not_put_in_place(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    put(folder, a="1", b="1")
+    with pytest.raises(UserError, match=r"folder could not be written \(it was removed meanwhile\)"), \
+            folders.in_place_of(folder) as new:
+        files.write_bytes(new / "a", b"2")
+        folders.shutil.rmtree(folder)
+        files.write_bytes(new / "b", b"2")
+    put(folder, a="1", b="1")
+
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folders.os, "fsync", full)
+    with pytest.raises(UserError, match=r"could not be written \(No space left on device\); make room for it"):
+        put(folder, a="2", b="2")
+    assert left(folder) == {"a": "1", "b": "1"}
 
 
 HOLD = """

@@ -117,6 +117,13 @@ def test_another_distribution_can_be_tested_and_replaces_the_pictures(tested):
         ".lock"}
 
 
+def test_a_test_does_not_take_the_place_of_its_network(trained):
+    before = contents(trained[0] / "output")
+    done = run(trained[0], "test.py", "--vis", "output")
+    assert done.stderr.startswith("test.py: output/model.keras would be replaced or removed with the results in output")
+    assert (done.returncode, contents(trained[0] / "output")) == (2, before)
+
+
 def test_one_seed_gives_the_same_bytes_and_the_same_weights(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     # at the same time, so that neither has the machine for itself
@@ -199,6 +206,8 @@ MISTAKES = [
     "test.py --output kept --folder empty",
     "test.py --output kept --folder missing",
     "test.py --output kept --masks empty",
+    f"test.py --output {300 * 'x'}",
+    f"train.py --resume --output {300 * 'x'}",
     "data.py --vis file",
     "model.py --width -1",
     "bench --repeats 0",
@@ -216,6 +225,8 @@ MISTAKES = [
     "study real",
     "study labels --folder empty",
     "study real --folder empty",
+    "study real --folder sets --only nothing",
+    "study real --folder sets --flags '",
 ]
 
 
@@ -223,6 +234,7 @@ MISTAKES = [
 def test_a_mistake_is_one_sentence_and_nothing_is_changed(tmp_path, line):
     (tmp_path / "file").write_text("precious")
     (tmp_path / "empty").mkdir()
+    create_data(2, folder=tmp_path / "sets")
     (tmp_path / "kept").mkdir()
     write_settings(Settings(), {}, tmp_path / "kept" / "settings.json")
     before = contents(tmp_path)
