@@ -31,7 +31,7 @@ class Checkpoints:
         self.settings, self.fingerprint = settings, fingerprint
         self.folder = Path(settings.output, FOLDER) if settings else None
         self.step, self.history, self.moments, self.losses = 0, [], {}, []
-        self.last = time.monotonic()
+        self.due = time.monotonic() + settings.checkpoint if settings else 0
 
     def __enter__(self):
         return self
@@ -83,7 +83,7 @@ class Checkpoints:
         Raises `UserError` if it cannot be written.
         """
         if (not self.settings or not self.settings.checkpoint or step in (0, self.settings.steps)
-                or time.monotonic() < self.last + self.settings.checkpoint):
+                or (started := time.monotonic()) < self.due):
             return
         if self.folder.is_symlink():
             self.folder.unlink()
@@ -97,7 +97,10 @@ class Checkpoints:
             write_bytes(folder / PROGRESS, json.dumps(progress, default=float).encode())
             write_settings(self.settings, {}, folder / "settings.json")
             write_bytes(folder / CHECKSUM, checksum(folder).encode())
-        self.step, self.last = step, time.monotonic()
+        self.step, ended, pause = step, time.monotonic(), self.settings.checkpoint
+        if pause >= Settings.checkpoint:  # who wants it more often pays for it
+            pause = max(pause, 100 * (ended - started))
+        self.due = ended + pause
 
     def drop(self):
         """Keep nothing any more: the training has come to its end."""

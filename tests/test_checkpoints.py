@@ -65,6 +65,24 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_it_had_not_been(folder, 
         assert all(np.array_equal(whole.moments[step], parts.moments[step]) for step in whole.moments)
 
 
+def test_no_more_than_a_hundredth_of_the_time_goes_into_checkpoints(tmp_path, monkeypatch):
+    settings = dataclasses.replace(CIRCLES, output=str(tmp_path), steps=1000)
+    clock, saved = [0.0], []
+
+    class Network:
+        def save(self, path):
+            path.write_bytes(b"")
+            clock[0] += 3  # seconds, on a slow disk
+            saved.append(clock[0])
+
+    monkeypatch.setattr("common.checkpoints.time.monotonic", lambda: clock[0])
+    kept = Checkpoints(settings)
+    for step in range(1, 1000):
+        clock[0] += 1
+        kept.keep(Network(), step, {})
+    assert saved == [63, 367, 671, 975]
+
+
 def test_an_interrupted_script_says_how_to_go_on_and_with_what_it_does_not(folder):
     training = subprocess.Popen(command("train.py", *OWN, "--output", "my run", "--checkpoint", "0.001"), cwd=folder,
                                 text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -87,7 +87,8 @@ def test_a_study_that_is_killed_keeps_every_row_and_goes_on(tmp_path, times, rec
     assert without_seconds(rows(folder)) == whole
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
         "narrow.csv", "narrow.png", "report.md"}
-    record_property("study killed", f"{times}, {counts.pop('at work')} at work: {dict(sorted(counts.items()))} were there")
+    at_work = counts.pop("at work")
+    record_property("study killed", f"{times}, {at_work} at work: {dict(sorted(counts.items()))} were there")
 
 
 @pytest.mark.parametrize("processes", [1, 2])
