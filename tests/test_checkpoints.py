@@ -80,7 +80,7 @@ def test_no_more_than_a_hundredth_of_the_time_goes_into_checkpoints(tmp_path, mo
     for step in range(1, 1000):
         clock[0] += 1
         kept.keep(Network(), step, {})
-    assert saved == [63, 367, 671, 975]
+    assert saved == [63, 366, 669, 972]
 
 
 def test_an_interrupted_script_says_how_to_go_on_and_with_what_it_does_not(folder):
