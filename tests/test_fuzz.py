@@ -5,6 +5,7 @@ import faulthandler
 import io
 import json
 import resource
+import shutil
 import sys
 import zipfile
 
@@ -284,6 +285,7 @@ def test_records_and_leftovers_of_any_content(tried, tmp_path):
     record = st.fixed_dictionaries({"files": st.lists(name, max_size=3), "gone": st.lists(name, max_size=3)})
 
     def check(record, finished):
+        shutil.rmtree(folder, ignore_errors=True)
         mine.write_text("precious")
         for place in (folder, folder / folders.FINISHED) if finished else (folder,):
             place.mkdir(parents=True, exist_ok=True)
