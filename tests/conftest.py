@@ -35,20 +35,20 @@ def written():
     return read
 
 
+@pytest.fixture(scope="session")
+def times(request):
+    """How often a fault is tried: --times. Without it none is, for each takes minutes; .ci/run tries each once."""
+    return request.config.getoption("--times") or pytest.skip("takes minutes; run it with --times 1")
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, times):
     """A folder with a network in output/ and images in images/."""
     folder = tmp_path_factory.mktemp("place")
     for number, image in enumerate(create_data(5)[0]):
         write_png(folder / "images" / f"{number}.png", image)
     assert run(command("train.py", *NARROW), folder) == (0, "")
     return folder
-
-
-@pytest.fixture
-def times(request):
-    """How often a fault is tried: --times. Without it none is, for each takes minutes; .ci/run tries each once."""
-    return request.config.getoption("--times") or pytest.skip("takes minutes; run it with --times 1")
 
 
 def pytest_addoption(parser):

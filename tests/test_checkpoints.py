@@ -85,7 +85,8 @@ def test_no_more_than_a_hundredth_of_the_time_goes_into_checkpoints(tmp_path, mo
 
 def test_an_interrupted_script_says_how_to_go_on_and_with_what_it_does_not(folder):
     training = subprocess.Popen(command("train.py", *OWN, "--output", "my run", "--checkpoint", "0.001"), cwd=folder,
-                                text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # nohup ignores it
     lines = iter(training.stdout.readline, "")
     assert sum(line.startswith("step") for line, _ in zip(lines, range(6), strict=False)) == 6
     training.send_signal(signal.SIGINT)
