@@ -53,7 +53,7 @@ def place(tmp_path_factory, times):
 
 def pytest_addoption(parser):
     parser.addoption("--times", type=int, help="how often each fault of test_faults.py is tried, and test_fuzz.py runs "
-                     "about 200 times as many inputs")
+                     "240 times as many inputs")
 
 
 def pytest_terminal_summary(terminalreporter):

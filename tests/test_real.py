@@ -66,7 +66,7 @@ def test_every_method_is_measured_on_the_images_that_it_did_not_learn_from(tmp_p
     create_data(3, Settings(size=(64, 64), radius=(8, 12)), folder=circles)
     monkeypatch.delitem(real.METHODS, "forest")  # its libraries are optional
     monkeypatch.setattr(real, "LABELLED", 2)
-    monkeypatch.setattr(real, "in_processes", lambda number, calls: (call(*of) for call, *of in calls))  # starts at once
+    monkeypatch.setattr(real, "in_processes", lambda number, calls: (call(*of) for call, *of in calls))
     wanted, said = Options(flags=FLAGS, processes=2), []
     real.run([circles], path, wanted, said.append)
     rows = read_table(path)
