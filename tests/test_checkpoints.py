@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import signal
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from common.checkpoints import Checkpoints, resumable
 from common.images import write_png
 from common.settings import RECIPES, Settings
 from data import create_data, read_labelled
-from scripts import command, run
+from scripts import command, contents, run
 
 CIRCLES = Settings(width=1 / 16, steps=12, validation=4, watch=2, size=(64, 96), radius=(8, 12), samples=3,
                    augment=True)
@@ -81,6 +82,23 @@ def test_no_more_than_a_hundredth_of_the_time_goes_into_checkpoints(tmp_path, mo
         clock[0] += 1
         kept.keep(Network(), step, {})
     assert saved == [63, 366, 669, 972]
+
+
+def test_a_checkpoint_is_not_written_or_taken_up_through_a_link(tmp_path):
+    other, output = tmp_path / "other", tmp_path / "output"
+    settings = dataclasses.replace(CIRCLES, output=str(output), checkpoint=1e-9)
+    for folder in (other, output):
+        folder.mkdir()
+    network = SimpleNamespace(save=lambda path: path.write_bytes(b""))
+    kept = Checkpoints(dataclasses.replace(settings, output=str(other)))
+    kept.keep(network, 1, {})
+    kept.folder.rename(other / "run")
+    before = contents(other)
+    (output / ".checkpoint").symlink_to(other / "run")
+    assert not resumable(output)
+    Checkpoints(settings).keep(network, 2, {})
+    assert resumable(output)
+    assert contents(other) == before
 
 
 def test_an_interrupted_script_says_how_to_go_on_and_with_what_it_does_not(folder):
