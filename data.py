@@ -17,6 +17,7 @@ from common.errors import UserError, run_script
 from common.files import check_folder, clear_numbered
 from common.images import check_same_size, exposure, in_channels, matched, read_image, read_mask, write_png
 from common.settings import Settings
+from common.tiles import square_around
 
 # Each purpose draws from a random stream of its own: no validation image can equal a training image.
 STREAMS = ("train", "validation", "test", "augmentation", "labels", "supervision")
@@ -109,6 +110,25 @@ def relabel(Y, settings):
     return np.stack(moved)[..., np.newaxis].astype("float32")
 
 
+def supervised(settings, Y):
+    """The masks Y with -1, which the loss passes over, at the pixels that are not supervised.
+
+    --supervised-pixels are the first of one random order of the pixels, of each sample its own: fewer are a part of
+    more. --supervised-window lies anywhere in the sample.
+    """
+    if not settings.supervised_pixels and not settings.supervised_window:
+        return Y
+    generator = random_stream(settings.seed, "supervision")
+    seen = np.zeros(Y.shape, bool)
+    for of_sample in seen:
+        if side := settings.supervised_window:
+            top, left = (generator.integers(whole - side + 1) for whole in Y.shape[1:3])
+            of_sample[top : top + side, left : left + side] = True
+        else:
+            of_sample.flat[generator.permutation(of_sample.size)[: settings.supervised_pixels]] = True
+    return np.where(seen, Y, np.float32(-1))
+
+
 def draw_elsewhere(generator, mask, settings):
     """The mask of a shape that does not overlap with `mask`, both bool (height, width).
 
@@ -163,7 +183,8 @@ def read_labelled(settings):
     """The settings' own images with their masks, a list of `Labelled`, in colour if one of them has any.
 
     With --match all are brought nearly to the exposure that they have on average, as `matched` does. Raises
-    `UserError`, which names the file, for one that cannot be used or does not fit its image.
+    `UserError`, which names the file, for one that cannot be used or does not fit its image, and if none marks any
+    foreground, or any background.
     """
     labelled = []
     for image_path, mask_path in zip(settings.image, settings.mask, strict=True):
@@ -172,6 +193,10 @@ def read_labelled(settings):
         if exposure(image)[:, 1].max() < 0.01:
             raise UserError(f"{image_path} has one grey value alone, or nearly; name an image that shows something")
         labelled.append(Labelled(image, np.where(known, foreground, -1).astype("int8")))
+    for kind, value in (("foreground", 1), ("background", 0)):
+        if labelled and not any((mask == value).any() for _, mask in labelled):
+            raise UserError(f"--mask {' '.join(settings.mask)} marks no {kind}; give a mask of both, 0 and 255, or "
+                            "light strokes on the foreground and dark ones on the background, in a transparent PNG")
     channels = max((image.shape[2] for image, _ in labelled), default=1)
     labelled = [Labelled(np.ascontiguousarray(in_channels(image, channels)), mask) for image, mask in labelled]
     if not settings.match or len(labelled) < 2:
@@ -183,16 +208,7 @@ def read_labelled(settings):
 
 def excerpt(image, mask, side=2048):
     """What is shown and scored of a `Labelled` image: of a large one a square around the middle of its foreground."""
-    foreground = mask[..., 0] > 0
-
-    def around(place):
-        return tuple(slice(start := int(np.clip(at - side / 2, 0, max(0, whole - side))), start + side)
-                     for at, whole in zip(place, foreground.shape, strict=True))
-
-    counts = [foreground.sum(axis=axis).cumsum() for axis in (1, 0)]
-    part = around([np.searchsorted(count, count[-1] / 2) for count in counts])
-    if not foreground[part].any():  # it lies in several places, and none is there
-        part = around(np.unravel_index(foreground.argmax(), foreground.shape))
+    part = square_around(mask > 0 if (mask > 0).any() else mask >= 0, side)
     return Labelled(image[part], mask[part])
 
 
@@ -218,12 +234,13 @@ def crops(labelled, settings):
     Each is turned by quarters and flipped, and its contrast, brightness and tint change as the settings say.
     """
     generator = random_stream(settings.seed, "augmentation")
-    pixels = [[Pixels(mask >= least) for least in (1, 0)] for _, mask in labelled]
+    pixels = [{number: Pixels(mask >= least) for number, (_, mask) in enumerate(labelled) if (mask >= least).any()}
+              for least in (1, 0)]
     exposures = [exposure(image).T for image, _ in labelled]
     while True:
-        for around in (0, 1):
-            number = generator.integers(len(labelled))
-            x, y = crop(generator, *labelled[number], pixels[number][around].draw(generator), settings.crop)
+        for around in pixels:
+            number = [*around][generator.integers(len(around))]
+            x, y = crop(generator, *labelled[number], around[number].draw(generator), settings.crop)
             contrast = np.exp(generator.uniform(-1, 1) * np.log(settings.contrast))
             moved = settings.brightness * generator.normal() + settings.tint * generator.normal(size=x.shape[2])
             middle, deviation = exposures[number]

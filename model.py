@@ -217,28 +217,32 @@ def local(network):
         layer.mode == "reflect" for layer in network.layers if isinstance(layer, Border))
 
 
-def predict_image(network, image, average=False, match=False):
+def predict_image(network, image, average=False, match=False, part=(...,)):
     """The same of one image of any kind, (height, width, channels), in the colours or greys that the network knows.
 
-    match: at the exposure that `fitting` finds. Returns float32 (height, width, 1).
+    match: at the exposure that `fitting` finds; 'far' leaves one that is near as it is, without trying. part: slices
+    of rows and columns, the only ones to predict. Returns float32 (height, width, 1).
     """
     image = in_channels(image, network.input_shape[3])
     before = exposure(image)
-    after = fitting(network, image, before) if match else before
-    return in_tiles(lambda part: predict(network, matched(part, before, after)[np.newaxis], average)[0],
-                    image, TILE, MARGIN, FACTOR)
+    after = fitting(network, image, before, match != "far") if match else before
+    return in_tiles(lambda tile: predict(network, matched(tile, before, after)[np.newaxis], average)[0],
+                    image[part], TILE, MARGIN, FACTOR)
 
 
-def fitting(network, image, before):
+def fitting(network, image, before, trying=True):
     """The exposure to see an image at: the one that the network was trained on, as its first layer holds it.
 
-    If the one that it has, `before`, is near to that, the one at which the network is surer of its middle.
+    If the one that it has, `before`, is near to that, the one at which the network is surer of its middle; without
+    `trying` that which it has.
     """
     layer = network.get_layer("normalisation")
     mean, variance = (np.ravel(ops.convert_to_numpy(of)) for of in (layer.mean, layer.variance))
     trained = np.stack([mean, variance**0.5], axis=1)
     if not near(before, trained) or np.allclose(before, trained):
         return trained
+    if not trying:
+        return before
     rows, columns = (slice(start := max(0, (side - MIDDLE) // 2), start + MIDDLE) for side in image.shape[:2])
     part = image[rows, columns]
     return min((trained, before), key=lambda after: metrics.doubt(

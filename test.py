@@ -7,6 +7,7 @@ images of your own: a mask and an outline of each, and which ones it is least su
 
 import contextlib
 import dataclasses
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,11 +22,13 @@ from common.folders import check_inputs, holding, in_place_of, left_in, read_who
 from common.images import check_same_size, images_in, is_mask_of, mask_stems, read_image, read_mask, write_png
 from common.screen import Screen
 from common.settings import Settings, read_settings
+from common.tiles import square_around
 from data import create_data
 
 # Keras starts slowly and is imported where it is used: --help and mistakes do not need it.
 
 LEAST_SURE = 3  # images that are named as those to label next
+PART, LIVE_PART = 2048, 512  # side of the part that is seen of a large image, and while a network learns, pixels
 
 
 def draw(X, Y, predictions, scores, folder):
@@ -89,7 +92,7 @@ def segment_folder(settings, network, images, masks, screen):
                 raise UserError(f"the network in {settings.output} returns not-a-number: its training diverged; train "
                                 "again with a lower --learning-rate")
             prediction = metrics.predicted(probabilities)
-            scores = own_scores(image, prediction, *read_mask(masks[path], alone=True)) if path in masks else {}
+            scores = own_scores(image, prediction, *read_mask(masks[path])) if path in masks else {}
             labelled = known.get(os.path.realpath(path))
             rows.append({"image": path.name, "trained_on": "yes" if labelled else "no",
                          "foreground_share": f"{prediction.mean():.6f}",
@@ -112,12 +115,45 @@ def segment_folder(settings, network, images, masks, screen):
     return rows
 
 
+@functools.lru_cache(8)
+def opened(path, mask):
+    """One's own image and a picture of it; its mask and where that is known, if there is one. Raises `UserError`."""
+    image = read_image(path)
+    return image, pictures.shown(image.astype("float32")), mask and read_mask(mask)
+
+
+def glimpse(settings, network, path, live=False, mask=None, labelled=None):
+    """What is seen of one's own image, and the network finds in it, if there is one: a tile, BGR, and words.
+
+    mask: path of its mask, if it has one. labelled: a `data.Labelled` of what is painted on it; of a large image a part
+    is seen, around that, and a smaller one while the network learns (`live`). A file that cannot be read is grey, and
+    the words say why.
+    """
+    try:
+        image, picture, truth = opened(path, mask)
+    except UserError as error:
+        return np.full((*[pictures.LIVE_TILE] * 2, 3), 128, "uint8"), str(error)
+    side = LIVE_PART if live else PART
+    part = square_around(labelled.mask >= 0 if labelled else np.ones((*image.shape[:2], 1), bool), side)
+    tile, words = pictures.fitted(picture[part], *[pictures.LIVE_TILE] * 2), path.name
+    if network:
+        import model
+
+        match = settings.match and ("far" if live else True)
+        probabilities = model.predict_image(network, image, match=match, part=part)
+        tile = pictures.spread(tile, probabilities)
+        if truth:
+            mask, known = (of[part][np.newaxis] for of in truth)
+            words += f": IoU {metrics.iou(mask & known, metrics.predicted(probabilities) & known)[0]:.2f}"
+    return tile, words + ", a part" * (max(image.shape[:2]) > side)
+
+
 def own_images(settings):
     """The images of `settings.folder`, a list of paths; {image: mask} of those with one in `settings.masks`; the rest.
 
     Masks that lie among the images are that rest: those that the network was trained on, and what is called as a mask
-    of another. What earlier runs left there is passed over. Raises `UserError` for a folder that holds none, a file
-    that cannot be used or would be overwritten, or masks that do not fit.
+    of another. What earlier runs left there is passed over. Raises `UserError` for a folder that holds none, or masks
+    that do not fit.
     """
     trained = {os.path.realpath(path) for path in settings.mask}
     left = {os.path.realpath(Path(folder, name)) for folder in (settings.output, settings.vis)
@@ -135,7 +171,6 @@ def own_images(settings):
     if settings.masks and not masks:
         raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of --folder "
                         f"{settings.folder}, such as {images[0].stem}.png; rename the masks")
-    check_own_images(settings, images, masks)
     return images, masks, [path for path in files if path in rest]
 
 
@@ -165,7 +200,7 @@ def check_own_images(settings, images, masks):
     for path in images:
         image = read_image(path)  # takes little beside segmenting it, and a mistake then costs little
         if path in masks:
-            check_same_size(image, path, read_mask(masks[path], alone=True)[0], masks[path])
+            check_same_size(image, path, read_mask(masks[path])[0], masks[path])
 
 
 def network_files(output):
@@ -187,11 +222,18 @@ def own_scores(image, prediction, mask, labelled):
             for name, score in (("iou", metrics.iou), ("dice", metrics.dice))}
 
 
+def scored_and_unsure(rows):
+    """Of the rows of `segment_folder` those scored and not trained on; the names of images that it is least sure of."""
+    others = [row for row in rows if row["trained_on"] == "no"]  # its own says little
+    unsure = sorted(others, key=lambda row: -float(row["uncertainty"]))[: min(LEAST_SURE, len(others) // 2)]
+    return [row for row in others if "network_iou" in row], [row["image"] for row in unsure]
+
+
 def folder_lines(settings, rows, rest):
     """What is said of the images of a folder, as lines of text; rest: the files that were left out."""
     lines = [f"{len(rows)} images of {settings.folder}" + (
         f"; left out as masks: {', '.join(path.name for path in rest[:3])}{', ...' * (len(rest) > 3)}" if rest else "")]
-    scored = [row for row in rows if "network_iou" in row and row["trained_on"] == "no"]  # its own says little
+    scored, unsure = scored_and_unsure(rows)
     if settings.masks:
         lines.append(f"{len(scored)} of them have a mask in {settings.masks} and were not trained on")
     if scored:
@@ -199,9 +241,8 @@ def folder_lines(settings, rows, rest):
                                       for name in ("iou", "dice")}
                               for method, words in (("network", "network"), ("blur_otsu", "blur + Otsu"))},
                              [row["image"] for row in scored])
-    others = sorted((row for row in rows if row["trained_on"] == "no"), key=lambda row: -float(row["uncertainty"]))
-    if unsure := others[: min(LEAST_SURE, len(others) // 2)]:
-        lines.append(f"least sure of {', '.join(row['image'] for row in unsure)}: label one of these next")
+    if unsure:
+        lines.append(f"least sure of {', '.join(unsure)}: label one of these next")
     return [*lines, f"look at {Path(settings.vis) / 'contact_sheet.png'}, masks/ and overlays/ beside it"]
 
 
@@ -220,7 +261,9 @@ def main():
                         "the size that it was trained on")
     check_folder(settings.vis, "--vis")
     images, masks, rest = own_images(settings) if settings.folder else ([], {}, [])
-    if not images:
+    if images:
+        check_own_images(settings, images, masks)
+    else:
         results = [f"test_{number}.png" for number in range(1, settings.images + 1)]
         check_inputs(settings.vis, "--vis", network_files(output), [*results, "overview.png", "metrics.csv"])
 

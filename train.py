@@ -22,7 +22,7 @@ from common.losses import make_loss
 from common.optimizers import make_optimizer
 from common.screen import STARTED, Screen, Stopwatch, closing_words, own_closing_words
 from common.settings import Settings, training_files, write_settings
-from data import augment, create_data, crops, excerpt, random_stream, read_labelled, relabel, write_data
+from data import augment, create_data, crops, excerpt, random_stream, read_labelled, relabel, supervised, write_data
 
 # Keras and Matplotlib start slowly and are imported where they are used: --help and mistakes need neither.
 
@@ -95,26 +95,33 @@ def train_own(settings, labelled, report=lambda step, row: None, kept=None):
 
     report and kept: as of `train`. Returns an `OwnRun`.
     """
-    import model
-
     kept, watch = kept or Checkpoints(), Stopwatch()
     with watch("trace"):
-        middle, deviation = np.mean([exposure(image) for image, _ in labelled], axis=0).T
-        deviation = np.maximum(deviation, 0.01)  # a channel may be empty
-        foreground, known = (sum(np.count_nonzero(mask >= least) for _, mask in labelled) for least in (1, 0))
-        network = untrained(settings, middle.tolist(), (deviation**2).tolist(), foreground / known)
-
-    samples = ((model.pad(image), model.pad(mask)) for image, mask in crops(labelled, settings))
-    record_at = {max(1, round(share * settings.steps)) for share in np.linspace(0, 1, RECORDS + 1)[1:]}
+        network = untrained_own(settings, labelled)
     kept.take_up(network, watch)
-    history, losses = kept.history, kept.losses
-    for step, loss in fit(network, samples, settings.steps, watch, kept.step):
-        losses += [float(loss)] if step else []
-        if step in record_at:
-            history.append({"step": step, "seconds": round(sum(watch.values()), 2), "loss": np.mean(losses)})
-            losses.clear()
-        report(step, history[-1] if history else None)
+    for step in fit_own(network, settings, labelled, kept, watch):
+        report(step, kept.history[-1] if kept.history else None)
         kept.keep(network, step, watch)
+    return own_run(network, labelled, kept.history, watch)
+
+
+def fit_own(network, settings, labelled, kept, watch):
+    """`fit` to crops of `Labelled` images: yields each step, and adds RECORDS rows to the history of `kept`."""
+    import model
+
+    record_at = {max(1, round(share * settings.steps)) for share in np.linspace(0, 1, RECORDS + 1)[1:]}
+    samples = ((model.pad(image), model.pad(mask)) for image, mask in crops(labelled, settings))
+    for step, loss in fit(network, samples, settings.steps, watch, kept.step):
+        kept.losses += [float(loss)] if step else []
+        if step in record_at:
+            kept.history.append({"step": step, "seconds": round(sum(watch.values()), 2), "loss": np.mean(kept.losses)})
+            kept.losses.clear()
+        yield step
+
+
+def own_run(network, labelled, history, watch):
+    """The `OwnRun` that a training on `labelled` images has come to: the network looks at them once more."""
+    import model
 
     with watch("evaluation"):
         labelled = [excerpt(*of) for of in labelled]
@@ -149,6 +156,14 @@ def compiled(settings, X, Y):
     return untrained(settings, float(X.mean()), float(X.var()), float(Y[Y >= 0].mean()))
 
 
+def untrained_own(settings, labelled):
+    """The same for `Labelled` images: with their exposure, and the share of the foreground in what is labelled."""
+    middle, deviation = np.mean([exposure(image) for image, _ in labelled], axis=0).T
+    deviation = np.maximum(deviation, 0.01)  # a channel may be empty
+    foreground, known = (sum(np.count_nonzero(mask >= least) for _, mask in labelled) for least in (1, 0))
+    return untrained(settings, middle.tolist(), (deviation**2).tolist(), foreground / known)
+
+
 def untrained(settings, mean, variance, share):
     """The untrained network with the settings' initial weights, loss and optimiser; the rest as of `model.build`.
 
@@ -160,29 +175,16 @@ def untrained(settings, mean, variance, share):
     if settings.precision == "mixed_float16" and device() == "CPU":
         raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in float32; leave it out")
     keras.utils.set_random_seed(settings.seed if settings.weights_seed < 0 else settings.weights_seed)
-    network = model.build(settings, mean, variance, share)
+    return prepared(model.build(settings, mean, variance, share), settings)
+
+
+def prepared(network, settings):
+    """A network with the settings' loss, and an optimiser at its first step, whatever weights it has by now."""
+    import model
+
     network.compile(make_optimizer(settings, model.DEEP), make_loss(settings))
     network.optimizer.build(network.trainable_variables)  # else TensorFlow traces the first step twice, for 4 s
     return network
-
-
-def supervised(settings, Y):
-    """The masks Y with -1, which the loss passes over, at the pixels that are not supervised.
-
-    --supervised-pixels are the first of one random order of the pixels, of each sample its own: fewer are a part of
-    more. --supervised-window lies anywhere in the sample.
-    """
-    if not settings.supervised_pixels and not settings.supervised_window:
-        return Y
-    generator = random_stream(settings.seed, "supervision")
-    seen = np.zeros(Y.shape, bool)
-    for of_sample in seen:
-        if side := settings.supervised_window:
-            top, left = (generator.integers(whole - side + 1) for whole in Y.shape[1:3])
-            of_sample[top : top + side, left : left + side] = True
-        else:
-            of_sample.flat[generator.permutation(of_sample.size)[: settings.supervised_pixels]] = True
-    return np.where(seen, Y, np.float32(-1))
 
 
 def samples_in_turn(settings, X, Y):

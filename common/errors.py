@@ -1,5 +1,6 @@
 """How a script ends: a mistake in one sentence, an error of ours with its traceback."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,19 @@ class UserError(ValueError):
 
     def __str__(self):
         return one_line(super().__str__())
+
+
+def telling(error_of):
+    """A decorator of generators: instead of a `UserError` they raise what `error_of` makes of its sentence."""
+    def decorate(generator):
+        @functools.wraps(generator)
+        def told(*arguments):
+            try:
+                yield from generator(*arguments)
+            except UserError as error:
+                raise error_of(str(error)) from None
+        return told
+    return decorate
 
 
 def script_name():

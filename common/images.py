@@ -130,34 +130,23 @@ def matched(image, before, after):
     return (image * scale.astype("float32") + (after[:, 0] - before[:, 0] * scale).astype("float32")).astype("float32")
 
 
-def read_mask(path, alone=False):
+def read_mask(path):
     """A mask and where it says something: foreground and labelled, both bool (height, width, 1).
 
     Of two values the brighter is the foreground, of more all but 0: the labels of instances; values between 0 and white
     that lie along edges alone are soft edges, and cut in the middle. A PNG with transparency holds strokes, light ones
     on the foreground and dark ones on the background, and says nothing between them; nor does the third value of 0, 128
-    and 255. Raises `UserError` for a file that cannot be used, or for one label alone,
-    which teaches nothing; `alone` allows it where it is compared with.
+    and 255. Raises `UserError` for a file that cannot be used.
     """
     image = decode(path, cv2.IMREAD_UNCHANGED)
     if image.dtype != np.uint8:
         image = image.astype("uint8") if image.max() <= 255 else image / np.float32(257)
-    labelled = np.ones((*image.shape[:2], 1), bool)
     values = image
     if image.shape[2] > 2:  # as float32: rounded, a label that is a dark blue would be 0
         values = cv2.cvtColor(image[..., :3].astype("float32"), cv2.COLOR_BGR2GRAY)[..., np.newaxis]
-    strokes = image.shape[2] == 4 and (image[..., 3] < 255).any()
-    if strokes:
-        labelled = image[..., 3:] >= UNLABELLED
-        foreground = values >= UNLABELLED
-    else:
-        foreground, labelled = by_value(values, path)
-    for kind, pixels in (("foreground", foreground & labelled), ("background", ~foreground & labelled)):
-        if not alone and not pixels.any():
-            how = ("paint strokes of both, light ones on the foreground and dark ones on the background" if strokes
-                   else "give a mask of both, 0 and 255, or strokes in a PNG that keeps its transparency")
-            raise UserError(f"{path} marks no {kind}; {how}")
-    return foreground, labelled
+    if image.shape[2] == 4 and (image[..., 3] < 255).any():
+        return values >= UNLABELLED, image[..., 3:] >= UNLABELLED
+    return by_value(values, path)
 
 
 def by_value(values, path):
@@ -244,6 +233,18 @@ def write_png(path, image):
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
     _, content = cv2.imencode(".png", image.astype("uint8"), options)
     write_bytes(path, content.tobytes())
+
+
+def write_strokes(strokes, folder):
+    """Write strokes on images, {path: RGBA uint8 (height, width, 4)}, as masks that `read_mask` reads: {path: file}.
+
+    Those on a picture that was reduced are enlarged to the image. Raises `UserError` if one cannot be written.
+    """
+    files = {path: Path(folder, f"{path.stem}.png") for path in strokes}
+    for path, file in files.items():
+        size, layer = read_image(path).shape[1::-1], cv2.cvtColor(strokes[path], cv2.COLOR_RGBA2BGRA)
+        write_png(file, cv2.resize(layer, size, interpolation=cv2.INTER_NEAREST))
+    return files
 
 
 def write_figure(figure, path, colours=None):

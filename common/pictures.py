@@ -6,6 +6,7 @@ Colours are from Okabe and Ito (2008), which readers with any colour vision can 
 import cv2
 import numpy as np
 
+from common import metrics
 from common.images import in_8_bits, write_png
 
 # What a pixel of a prediction is, its colour (BGR), and what the legend says of it.
@@ -19,7 +20,7 @@ OUTLINES = ((MISSED, "your mask"), (FALSE_ALARM, "the network"))  # of one's own
 BACKGROUND, CANVAS, TEXT = (0, 0, 0), (48, 48, 48), (235, 235, 235)
 MARGIN = 16
 OVERVIEW_TILES, OVERVIEW_COLUMNS, TILE = 100, 10, 112  # the last in pixels
-MIDDLE_TILE, LARGE_TILE = 236, 608  # of one's own images: four or one side by side
+MIDDLE_TILE, LIVE_TILE, LARGE_TILE = 236, 320, 608  # of one's own images: four, two on a page, or one side by side
 
 
 def compare(mask, prediction):
@@ -98,9 +99,9 @@ def sheet(tiles, title, path, legend=(), largest=TILE):
     write_png(path, canvas)
 
 
-def picked(count):
-    """Which of so many images a contact sheet shows: OVERVIEW_TILES at most, evenly picked."""
-    return np.linspace(0, count - 1, min(count, OVERVIEW_TILES)).round().astype(int).tolist()
+def picked(count, most=OVERVIEW_TILES):
+    """Which of so many images are shown where there is room for `most`: evenly picked."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
 
 
 def fitted(picture, height, width):
@@ -126,6 +127,13 @@ def outlined(picture, *outlines):
         lines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, lines, -1, colour, thickness)
     return picture
+
+
+def spread(picture, probabilities):
+    """A picture, BGR uint8 (height, width, 3), tinted and outlined by probabilities, (height, width, 1) of any size."""
+    shares = 0.5 * cv2.resize(np.nan_to_num(probabilities), picture.shape[1::-1])[..., np.newaxis]
+    tinted = (1 - shares) * picture + shares * np.float32(FALSE_ALARM)
+    return outlined(tinted.astype("uint8"), (metrics.predicted(probabilities), FALSE_ALARM))
 
 
 def fit(names, labelled, predictions, iou, path):

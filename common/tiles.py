@@ -36,3 +36,21 @@ def averaged(predict, images):
             turned = np.rot90(images, turns, axes=(-3, -2))[..., ::mirror, :]
             total += np.rot90(predict(turned)[..., ::mirror, :], -turns, axes=(-3, -2))
     return total / 8
+
+
+def square_around(pixels, side):
+    """Where a square of `side` pixels lies around the middle of some pixels, bool (height, width, 1).
+
+    Returns slices of rows and columns; some of the pixels lie there, if there are any.
+    """
+    pixels = pixels[..., 0]
+
+    def around(place):
+        return tuple(slice(start := int(np.clip(at - side / 2, 0, max(0, whole - side))), start + side)
+                     for at, whole in zip(place, pixels.shape, strict=True))
+
+    counts = [pixels.sum(axis=axis).cumsum() for axis in (1, 0)]
+    part = around([np.searchsorted(count, count[-1] / 2) for count in counts])
+    if not pixels[part].any():  # they lie in several places, and none is there
+        part = around(np.unravel_index(pixels.argmax(), pixels.shape))
+    return part

@@ -94,7 +94,7 @@ def measured(method, labels, folder, number, settings):
     ways = METHODS[method](labelled, own)
     taken = time.perf_counter() - started
     others = [other for other in images if other in masks and other != number]
-    truth = [read_mask(masks[other], alone=True)[0] for other in others]
+    truth = [read_mask(masks[other])[0] for other in others]
     return {name: {"n": len(others), **scores(predict, [images[other] for other in others], truth, others,
                                               name in EITHER_SIDE), "train_seconds": round(taken, 1)}
             for name, predict in ways.items()}

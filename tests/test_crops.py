@@ -116,6 +116,34 @@ def test_images_are_read_in_colour_if_one_is_and_with_their_masks(tmp_path):
         read_labelled(settings(image=(paths["grey"],), mask=(paths["mask"],)))
 
 
+def strokes_of(*greys):
+    """A transparent mask with a stroke of each of these grey values."""
+    image = np.zeros((40, 50, 4), "uint8")
+    for number, grey in enumerate(greys):
+        image[9 * number + 3 : 9 * number + 9] = grey, grey, grey, 255
+    return image
+
+
+@pytest.mark.parametrize(("masks", "missing"), [
+    ([np.zeros((40, 50, 1))], "foreground"), ([np.full((40, 50, 1), 255)], "background"),
+    ([strokes_of(255)], "background"), ([strokes_of(0)], "foreground"), ([strokes_of(0), strokes_of(0)], "foreground"),
+    ([strokes_of(255), strokes_of(0)], None), ([strokes_of(0, 255), strokes_of(0)], None),
+])
+def test_the_masks_mark_both_kinds_and_one_alone_may_mark_one(tmp_path, masks, missing):
+    own = settings(image=tuple(f"{tmp_path}/{number}.png" for number in range(len(masks))),
+                   mask=tuple(f"{tmp_path}/{number}_mask.png" for number in range(len(masks))), crop=32, **PLAIN)
+    for image_path, mask_path, mask in zip(own.image, own.mask, masks, strict=True):
+        write_png(image_path, np.random.default_rng(0).integers(0, 256, (40, 50)))
+        write_png(mask_path, mask)
+    if missing:
+        with pytest.raises(UserError, match=rf"0_mask\.png.* marks? no {missing}; give"):
+            read_labelled(own)
+        return
+    drawn = [y for _, (_, y) in zip(range(40), crops(read_labelled(own), own), strict=False)]
+    assert all((y == 1).any() for y in drawn[::2])  # every second holds some foreground, from whichever image has it
+    assert any((y == 0).any() and not (y == 1).any() for y in drawn[1::2])
+
+
 def test_exposures_are_matched_by_the_background_and_in_contrast_nearly():
     def cells(rows):  # 60 grey values brighter than their background of 100
         return np.random.default_rng(0).normal(100, 10, (200, 200, 1)) + 60 * (np.arange(200) < rows)[:, None, None]

@@ -186,7 +186,7 @@ def test_help_names_every_flag_with_its_default(monkeypatch, capsys):
         if field.name in training_names():
             assert re.search(rf"--{field.name.replace('_', '-')}[ ,]", text)
             assert field.metadata["help"] in text
-    assert "--recipe {default,2017,own}" in text
+    assert "--recipe {default,2017,own,paint}" in text
     assert "one that is near may stay as it is (default: on)" in text
     assert text.count("(default: ") == len(training_names()) + 1
     with pytest.raises(SystemExit):

@@ -1,0 +1,185 @@
+"""The page: what each browser that opens it has of its own, what its buttons do, and where they stand."""
+
+import dataclasses
+import html
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+
+import test as segment
+from common import pictures
+from common.checkpoints import Checkpoints
+from common.errors import UserError, telling
+from common.images import write_strokes
+from common.screen import Stopwatch
+from data import read_labelled
+
+SHOWN, EDITOR, RADIUS = 4, 640, 10  # images seen at a time; side at which one is painted, and the brush, pixels
+PAUSE = GLANCE = 0.4  # seconds of training between two looks at the images, and seconds that such a look may take
+TURN = threading.Lock()  # one page trains at a time: two at once would each take twice as long
+BRUSHES = {"yellow: what you look for": "#F0E442", "blue: everything else": "#0072B2"}  # light and dark, for train.py
+WORDS = """## Paint on one image, and watch a neural network find the same in the others
+Paint a few strokes of **yellow** over what you look for and of **blue** over everything else, then press **Train**: a
+neural network learns from these strokes alone. Where it is wrong, on any image, paint more and train on; where it is
+right, segment all images and download their masks."""
+CIRCLES = """ *These are images of the experiment, noise with a circle in each. With its 3.3 million parameters the
+network should memorise the one that you paint.*"""
+STYLE = """#status {min-height: 3.5em} #tiles {display: grid; grid-template-columns: 1fr 1fr}
+#brush label {border-bottom: 4px solid #0072B2} #brush label:first-child {border-color: #F0E442}"""
+on_the_page = telling(lambda sentence: gr.Error(html.escape(sentence), None, title="", print_exception=False))
+
+
+def brush_of(name):
+    """The brush of that name."""
+    return gr.Brush(RADIUS, [*BRUSHES.values()], BRUSHES[name], "fixed")
+
+
+class Page:
+    """One open page, of images and masks as of `test.own_images`; its methods are what buttons do."""
+
+    def __init__(self, settings, images, masks):
+        self.results = Path(tempfile.mkdtemp(), Path(settings.folder).resolve().name)
+        self.settings = dataclasses.replace(settings, output=f"{self.results}/output", vis=f"{self.results}/vis")
+        self.images, self.masks, self.stopping = images, masks, threading.Event()
+        self.shown = [images[number] for number in pictures.picked(len(images), SHOWN)]  # the first is to be painted
+        self.tiles = {}  # of each image that was seen; the last is the latest
+        self.strokes = {}  # of each image that was to be painted, RGBA uint8 (height, width, 4), as large as the editor
+        self.network, self.labelled, self.kept, self.watch = None, {}, Checkpoints(), Stopwatch()
+
+    def look(self, path, live=False):
+        """Make the tile of an image; live: as of `test.glimpse`."""
+        tile = segment.glimpse(self.settings, self.network, path, live, self.masks.get(path), self.labelled.get(path))
+        self.tiles.pop(path, None)
+        self.tiles[path] = gr.Image(tile[0][..., ::-1], label=tile[1])
+
+    def seen(self, words):
+        """What is said, and the tiles of the images that are shown."""
+        return [words, *(self.tiles[path] for path in self.shown)]
+
+    def keep(self, painted):
+        """Keep what is painted on the first image: the value of the editor."""
+        self.strokes.update(zip(self.shown, painted["layers"] if painted else [], strict=False))
+
+    @on_the_page
+    def choose(self, painted, number):
+        """Put an image first, to be painted: its name, the editor's value, what is said, the tiles."""
+        self.keep(painted)
+        path = self.images[number]
+        self.shown = [path, *(other for other in self.shown if other != path)][:SHOWN]
+        for other in self.shown if not TURN.locked() else [path]:
+            self.look(other)
+        picture = pictures.fitted(segment.opened(path, self.masks.get(path))[1], EDITOR, EDITOR)[..., ::-1]
+        layers = [self.strokes[path]] if path in self.strokes else []
+        yield [path.name, {"background": picture, "layers": layers, "composite": None}, *self.seen(gr.skip())]
+
+    def pick(self, painted, event: gr.SelectData):
+        """The same for the image whose tile was clicked."""
+        yield from self.choose(painted, self.images.index(self.shown[int(event.target.elem_id)]))
+
+    def painted(self):
+        """What is painted, {path: `data.Labelled`}, as train.py reads it. Raises `UserError` if a colour is missing."""
+        strokes = {path: layer for path, layer in self.strokes.items() if layer[..., 3].any()}
+        if len({is_light for layer in strokes.values() for is_light in layer[layer[..., 3] > 127][:, 0] > 127}) < 2:
+            raise UserError("Paint both: yellow over what you look for, and blue over everything else")
+        files = write_strokes(strokes, self.results / "strokes")
+        self.settings = dataclasses.replace(self.settings, image=(*map(str, files),), mask=(*map(str, files.values()),))
+        return dict(zip(files, read_labelled(self.settings), strict=True))
+
+    @on_the_page
+    def train(self, painted):
+        """Train from the present weights until Stop, or for the settings' steps: what is said, and the tiles."""
+        import train  # with Keras, which starts more slowly than the page
+
+        self.keep(painted)
+        self.stopping.clear()
+        self.labelled = self.painted()
+        yield self.seen("Another page is training: this one waits." if TURN.locked() else "It is set up.")
+        with TURN:
+            labelled, before, last = [*self.labelled.values()], self.kept.step, self.kept.step + self.settings.steps
+            goes_on = self.network and self.network.input_shape[3] == labelled[0].image.shape[2]  # grey, or colours
+            self.network = (train.prepared(self.network, self.settings) if goes_on else
+                            train.untrained_own(self.settings, labelled))
+            for step in train.fit_own(self.network, dataclasses.replace(self.settings, steps=last), labelled, self.kept,
+                                      self.watch):
+                if step < before + 2:  # they take longer than those that follow
+                    begun = looked = time.monotonic()
+                elif time.monotonic() > looked + PAUSE:
+                    looked = time.monotonic()
+                    for path in [self.shown[0], *(path for path in [*self.tiles] if path in self.shown[1:])]:
+                        if time.monotonic() < looked + GLANCE:  # else the others have their turn
+                            self.look(path, live=True)
+                    left = (time.monotonic() - begun) / (step - before - 1) * (last - step)
+                    loss = np.mean(self.kept.losses or self.kept.history[-1]["loss"])
+                    yield self.seen(f"<progress max={last - before} value={step - before}></progress> step {step} of "
+                                    f"{last}, loss {loss:.3f}, about {left:.0f} s left")
+                    looked = time.monotonic()
+                if self.stopping.is_set():
+                    break
+            self.kept.step = step
+            for path in [*self.shown]:
+                self.look(path)
+                yield self.seen("It looks once more.")
+        yield self.seen(f"{'Stopped' if self.stopping.is_set() else 'Ready'} after {step} steps. Where it is wrong, on "
+                        "any image, paint more and train on. Where it is right, segment all images.")
+
+    @on_the_page
+    def segment(self, progress=gr.Progress()):  # noqa: B008  how Gradio is asked for one
+        """Segment all images as test.py does, and write the network as train.py does: what is said, ZIP, picture."""
+        import train
+        from common.backend import describe_machine
+
+        if not self.network:
+            raise UserError("No network has learned yet: paint, and press Train first")
+        settings = dataclasses.replace(self.settings, steps=max(1, self.kept.step))
+        screen = SimpleNamespace(show=lambda done, name: progress((done, len(self.images)), desc=name))
+        with TURN:
+            segment.check_own_images(settings, self.images, self.masks)
+            rows = segment.segment_folder(settings, self.network, self.images, self.masks, screen)
+            run = train.own_run(self.network, [*self.labelled.values()], self.kept.history, self.watch)
+            train.write_run(run, settings, describe_machine())
+        scored, unsure = segment.scored_and_unsure(rows)
+        words = [f"{len(rows)} images are segmented", *(["IoU {:.3f} on those that are not painted".format(np.mean(
+            [float(row["network_iou"]) for row in scored]))] if scored else []), f"least sure of {', '.join(unsure)}"]
+        archive = shutil.make_archive(self.results, "zip", self.results)
+        yield [html.escape("; ".join(words)), gr.DownloadButton(value=archive, visible=True),
+               gr.Image(f"{settings.vis}/contact_sheet.png", visible=True)]
+
+
+def build(settings, images, masks):
+    """The page of a folder, a Gradio Blocks. Arguments: as of `Page`, of which each browser has its own."""
+    names, first = [path.name for path in images], next(iter(BRUSHES))
+    with gr.Blocks(title="Paint", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+        page = gr.State()
+        gr.Markdown(WORDS + CIRCLES * (settings.masks == settings.folder))
+        with gr.Row():
+            with gr.Column():
+                name = gr.Dropdown(names, value=names[0], type="index", label=f"one of {len(names)} images")
+                brush = gr.Radio([*BRUSHES], value=first, label="brush", elem_id="brush")
+                editor = gr.ImageEditor(sources=(), transforms=(), layers=False, buttons=[], height=500, format="png",
+                                        show_label=False, elem_id="editor", brush=brush_of(first))
+            with gr.Column():
+                with gr.Row():
+                    train, stop = gr.Button("Train", variant="primary"), gr.Button("Stop")
+                status = gr.HTML(elem_id="status")
+                with gr.Row(elem_id="tiles"):
+                    tiles = [gr.Image(interactive=False, format="jpeg", buttons=[], min_width=100, elem_id=f"{number}")
+                             for number in range(min(SHOWN, len(images)))]
+                everything = gr.Button("Segment all images")
+                download = gr.DownloadButton("Download the masks", variant="primary", visible=False)
+                sheet = gr.Image(interactive=False, buttons=[], show_label=False, visible=False)
+        quiet = dict(show_progress="hidden", api_visibility="private")
+        choosing = dict(inputs=[page, editor, name], outputs=[name, editor, status, *tiles], **quiet)
+        blocks.load(lambda: Page(settings, images, masks), None, page, **quiet).then(Page.choose, **choosing)
+        name.input(Page.choose, **choosing)
+        gr.on([tile.select for tile in tiles], Page.pick, **{**choosing, "inputs": [page, editor]})
+        brush.change(lambda name: gr.ImageEditor(brush=brush_of(name)), brush, editor, **quiet)
+        train.click(Page.train, [page, editor], [status, *tiles], **quiet)
+        stop.click(lambda page: page.stopping.set(), page, None, queue=False, **quiet)
+        everything.click(Page.segment, page, [status, download, sheet], api_visibility="private")
+    return blocks
