@@ -115,7 +115,7 @@ def segment_folder(settings, network, images, masks, screen):
     return rows
 
 
-@functools.lru_cache(8)
+@functools.lru_cache(5)
 def opened(path, mask):
     """One's own image and a picture of it; its mask and where that is known, if there is one. Raises `UserError`."""
     image = read_image(path)

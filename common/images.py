@@ -236,14 +236,18 @@ def write_png(path, image):
 
 
 def write_strokes(strokes, folder):
-    """Write strokes on images, {path: RGBA uint8 (height, width, 4)}, as masks that `read_mask` reads: {path: file}.
+    """Write strokes on images, {path: RGBA uint8 (height, width, 4)}, as the only PNGs of a folder, for `read_mask`.
 
-    Those on a picture that was reduced are enlarged to the image. Raises `UserError` if one cannot be written.
+    Those on a picture of another size are brought to the image's. Returns the names of the files, {image: mask}. Raises
+    `UserError` if one cannot be written.
     """
-    files = {path: Path(folder, f"{path.stem}.png") for path in strokes}
-    for path, file in files.items():
-        size, layer = read_image(path).shape[1::-1], cv2.cvtColor(strokes[path], cv2.COLOR_RGBA2BGRA)
-        write_png(file, cv2.resize(layer, size, interpolation=cv2.INTER_NEAREST))
+    files = {}
+    for old in Path(folder).glob("*.png"):
+        old.unlink()
+    for path, layer in strokes.items():
+        files[str(path)] = str(Path(folder, f"{path.stem}.png"))
+        layer = cv2.resize(layer, read_image(path).shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        write_png(files[str(path)], cv2.cvtColor(layer, cv2.COLOR_RGBA2BGRA))
     return files
 
 

@@ -20,7 +20,8 @@ RECIPES = {
     # what --image means where no other is named; docs/real.md
     "own": dict(loss="both", learning_rate=0.001, clip_norm=1.0, bias_rate=1.0, width=0.5, steps=2000),
     # what a press of Train on the page of paint/ does: sooner useful, and less good in the end
-    "paint": dict(loss="both", learning_rate=0.002, clip_norm=1.0, bias_rate=1.0, width=0.5, steps=300, warm_up=0.05),
+    "paint": dict(loss="both", learning_rate=0.002, clip_norm=1.0, bias_rate=1.0, width=0.5, steps=300, warm_up=0.05,
+                  crop=128),
 }
 
 
@@ -200,10 +201,9 @@ def training_flags(settings):
     """The flags that make train.py train with these settings, as typed: as few as its recipes allow."""
     ways = []
     for recipe, changes in RECIPES.items():
-        base = dataclasses.replace(Settings(), **changes)
         ways.append([f"--recipe {recipe}"] * (recipe != default_recipe(settings.image)) + [
             as_flag(name, getattr(settings, name)) for name in training_names()
-            if getattr(settings, name) != getattr(base, name)])
+            if getattr(settings, name) != changes.get(name, getattr(Settings, name))])
     return min(ways, key=len)
 
 

@@ -12,7 +12,7 @@ import threading
 from common.checks import check_values
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
-from common.settings import RECIPES, Settings, setting
+from common.settings import Settings, setting
 from data import create_data
 from test import own_images
 
@@ -39,7 +39,7 @@ def main():
         if not folder:
             folder = [given.setdefault("masks", os.path.join(place, "circles"))]
             create_data(12, Settings(seed=given.get("seed", 0)), folder=folder[0])  # train.py trains on the first
-        settings = Settings(**RECIPES["paint"], **given, folder=folder[0])
+        settings = Settings(**given, folder=folder[0])
         images, masks, _ = own_images(settings)
         try:
             import matplotlib  # noqa: F401  Gradio imports it at every call, and common/backend.py hides it for a while
@@ -54,8 +54,6 @@ def main():
             raise UserError(f"--host {options.host} --port {options.port} is taken or not of this machine; give others"
                             ) from None
         print(f"{len(images)} images: {url} (Ctrl-C ends it)", flush=True)
-        from common import backend  # noqa: F401  Keras, which takes longer to start than the page to open
-
         threading.Event().wait()
 
 

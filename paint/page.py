@@ -18,6 +18,7 @@ from common.checkpoints import Checkpoints
 from common.errors import UserError, telling
 from common.images import write_strokes
 from common.screen import Stopwatch
+from common.settings import RECIPES
 from data import read_labelled
 
 SHOWN, EDITOR, RADIUS = 4, 640, 10  # images seen at a time; side at which one is painted, and the brush, pixels
@@ -25,11 +26,10 @@ PAUSE = GLANCE = 0.4  # seconds of training between two looks at the images, and
 TURN = threading.Lock()  # one page trains at a time: two at once would each take twice as long
 BRUSHES = {"yellow: what you look for": "#F0E442", "blue: everything else": "#0072B2"}  # light and dark, for train.py
 WORDS = """## Paint on one image, and watch a neural network find the same in the others
-Paint a few strokes of **yellow** over what you look for and of **blue** over everything else, then press **Train**: a
-neural network learns from these strokes alone. Where it is wrong, on any image, paint more and train on; where it is
-right, segment all images and download their masks."""
-CIRCLES = """ *These are images of the experiment, noise with a circle in each. With its 3.3 million parameters the
-network should memorise the one that you paint.*"""
+Paint a few strokes of **yellow** over what you look for, **blue** over everything else, and press **Train**: a neural
+network learns from these alone. Where it is wrong, paint more and train on; where it is right, download the masks."""
+CIRCLES = """ *These are images of the experiment: noise with a circle in each. With 3.3 million parameters the network
+should memorise the one that you paint, and know nothing of the others.*"""
 STYLE = """#status {min-height: 3.5em} #tiles {display: grid; grid-template-columns: 1fr 1fr}
 #brush label {border-bottom: 4px solid #0072B2} #brush label:first-child {border-color: #F0E442}"""
 on_the_page = telling(lambda sentence: gr.Error(html.escape(sentence), None, title="", print_exception=False))
@@ -46,7 +46,7 @@ class Page:
     def __init__(self, settings, images, masks):
         self.results = Path(tempfile.mkdtemp(), Path(settings.folder).resolve().name)
         self.settings = dataclasses.replace(settings, output=f"{self.results}/output", vis=f"{self.results}/vis")
-        self.images, self.masks, self.stopping = images, masks, threading.Event()
+        self.images, self.masks, self.training = images, masks, False
         self.shown = [images[number] for number in pictures.picked(len(images), SHOWN)]  # the first is to be painted
         self.tiles = {}  # of each image that was seen; the last is the latest
         self.strokes = {}  # of each image that was to be painted, RGBA uint8 (height, width, 4), as large as the editor
@@ -60,7 +60,7 @@ class Page:
 
     def seen(self, words):
         """What is said, and the tiles of the images that are shown."""
-        return [words, *(self.tiles[path] for path in self.shown)]
+        return [words, *(self.tiles.get(path, gr.skip()) for path in self.shown)]
 
     def keep(self, painted):
         """Keep what is painted on the first image: the value of the editor."""
@@ -71,12 +71,13 @@ class Page:
         """Put an image first, to be painted: its name, the editor's value, what is said, the tiles."""
         self.keep(painted)
         path = self.images[number]
-        self.shown = [path, *(other for other in self.shown if other != path)][:SHOWN]
-        for other in self.shown if not TURN.locked() else [path]:
-            self.look(other)
         picture = pictures.fitted(segment.opened(path, self.masks.get(path))[1], EDITOR, EDITOR)[..., ::-1]
+        self.shown = [path, *(other for other in self.shown if other != path)][:SHOWN]
+        for other in () if self.training else {path} | ({*self.shown} - {*self.tiles}):  # a training looks itself
+            self.look(other)
         layers = [self.strokes[path]] if path in self.strokes else []
         yield [path.name, {"background": picture, "layers": layers, "composite": None}, *self.seen(gr.skip())]
+        import train  # noqa: F401  with Keras, which starts slowly: now that the page is there
 
     def pick(self, painted, event: gr.SelectData):
         """The same for the image whose tile was clicked."""
@@ -88,18 +89,18 @@ class Page:
         if len({is_light for layer in strokes.values() for is_light in layer[layer[..., 3] > 127][:, 0] > 127}) < 2:
             raise UserError("Paint both: yellow over what you look for, and blue over everything else")
         files = write_strokes(strokes, self.results / "strokes")
-        self.settings = dataclasses.replace(self.settings, image=(*map(str, files),), mask=(*map(str, files.values()),))
-        return dict(zip(files, read_labelled(self.settings), strict=True))
+        self.settings = dataclasses.replace(self.settings, **RECIPES["paint"], image=(*files,), mask=(*files.values(),))
+        return dict(zip(strokes, read_labelled(self.settings), strict=True))
 
     @on_the_page
     def train(self, painted):
         """Train from the present weights until Stop, or for the settings' steps: what is said, and the tiles."""
-        import train  # with Keras, which starts more slowly than the page
+        import train
 
         self.keep(painted)
-        self.stopping.clear()
         self.labelled = self.painted()
-        yield self.seen("Another page is training: this one waits." if TURN.locked() else "It is set up.")
+        self.training = True
+        yield self.seen("Another page is training: this one waits." if TURN.locked() else "The network is set up.")
         with TURN:
             labelled, before, last = [*self.labelled.values()], self.kept.step, self.kept.step + self.settings.steps
             goes_on = self.network and self.network.input_shape[3] == labelled[0].image.shape[2]  # grey, or colours
@@ -119,14 +120,15 @@ class Page:
                     yield self.seen(f"<progress max={last - before} value={step - before}></progress> step {step} of "
                                     f"{last}, loss {loss:.3f}, about {left:.0f} s left")
                     looked = time.monotonic()
-                if self.stopping.is_set():
+                if not self.training:
                     break
             self.kept.step = step
             for path in [*self.shown]:
                 self.look(path)
                 yield self.seen("It looks once more.")
-        yield self.seen(f"{'Stopped' if self.stopping.is_set() else 'Ready'} after {step} steps. Where it is wrong, on "
-                        "any image, paint more and train on. Where it is right, segment all images.")
+            self.training = False
+        yield self.seen(f"{'Ready' if step == last else 'Stopped'} after {step} steps. Where it is wrong, on any "
+                        "image, paint more and train on; where it is right, segment all images.")
 
     @on_the_page
     def segment(self, progress=gr.Progress()):  # noqa: B008  how Gradio is asked for one
@@ -144,10 +146,10 @@ class Page:
             run = train.own_run(self.network, [*self.labelled.values()], self.kept.history, self.watch)
             train.write_run(run, settings, describe_machine())
         scored, unsure = segment.scored_and_unsure(rows)
-        words = [f"{len(rows)} images are segmented", *(["IoU {:.3f} on those that are not painted".format(np.mean(
-            [float(row["network_iou"]) for row in scored]))] if scored else []), f"least sure of {', '.join(unsure)}"]
+        iou = scored and f"IoU {np.mean([float(row['network_iou']) for row in scored]):.3f} on those not painted"
+        words = [f"{len(rows)} images are segmented", iou, unsure and f"least sure of {', '.join(unsure)}"]
         archive = shutil.make_archive(self.results, "zip", self.results)
-        yield [html.escape("; ".join(words)), gr.DownloadButton(value=archive, visible=True),
+        yield [html.escape("; ".join(filter(None, words))), gr.DownloadButton(value=archive, visible=True),
                gr.Image(f"{settings.vis}/contact_sheet.png", visible=True)]
 
 
@@ -180,6 +182,6 @@ def build(settings, images, masks):
         gr.on([tile.select for tile in tiles], Page.pick, **{**choosing, "inputs": [page, editor]})
         brush.change(lambda name: gr.ImageEditor(brush=brush_of(name)), brush, editor, **quiet)
         train.click(Page.train, [page, editor], [status, *tiles], **quiet)
-        stop.click(lambda page: page.stopping.set(), page, None, queue=False, **quiet)
+        stop.click(lambda page: setattr(page, "training", False), page, None, queue=False, **quiet)
         everything.click(Page.segment, page, [status, download, sheet], api_visibility="private")
     return blocks

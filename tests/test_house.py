@@ -16,9 +16,10 @@ BELOW = {
     "test": {"model", "data", "common"},
     "study": {"train", "test", "model", "data", "common"},
     "bench": {"train", "test", "model", "data", "common"},
+    "paint": {"train", "test", "model", "data", "common"},
 }
-PATHS = [path for path in (*REPOSITORY.glob("*.py"), *(REPOSITORY / "common").glob("*.py"),
-                           *(REPOSITORY / "study").glob("*.py"), *(REPOSITORY / "bench").glob("*.py"))]
+PATHS = [*REPOSITORY.glob("*.py"), *(path for room in ("common", "study", "bench", "paint")
+                                     for path in (REPOSITORY / room).glob("*.py"))]
 MODULES = {".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
            for path in PATHS}
 
