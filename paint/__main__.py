@@ -4,6 +4,7 @@
 leaves this machine. It needs Gradio: README.md says how to install it.
 """
 
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -34,13 +35,12 @@ def main():
     folder = given.pop("folder")
     if len(folder) > 1 or (given.get("masks") and not folder):
         raise UserError(f"{' '.join(folder) or '--masks alone'} is not one folder of images; name one")
-    with tempfile.TemporaryDirectory(prefix="paint_", ignore_cleanup_errors=True) as place:
+    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="paint_") as place:
         tempfile.tempdir, os.environ["GRADIO_ANALYTICS_ENABLED"] = place, "False"  # Gradio reads them when it starts
         if not folder:
             folder = [given.setdefault("masks", os.path.join(place, "circles"))]
             create_data(12, Settings(seed=given.get("seed", 0)), folder=folder[0])  # train.py trains on the first
-        settings = Settings(**given, folder=folder[0])
-        images, masks, _ = own_images(settings)
+        images, masks, _ = own_images(settings := Settings(**given, folder=folder[0]))
         try:
             import matplotlib  # noqa: F401  Gradio imports it at every call, and common/backend.py hides it for a while
             from paint import page
@@ -55,6 +55,7 @@ def main():
                             ) from None
         print(f"{len(images)} images: {url} (Ctrl-C ends it)", flush=True)
         threading.Event().wait()
+    os._exit(0)  # a network may be learning in a thread, in the middle of which Python would abort
 
 
 if __name__ == "__main__":

@@ -22,22 +22,20 @@ from common.settings import RECIPES
 from data import read_labelled
 
 SHOWN, EDITOR, RADIUS = 4, 640, 10  # images seen at a time; side at which one is painted, and the brush, pixels
-PAUSE = GLANCE = 0.4  # seconds of training between two looks at the images, and seconds that such a look may take
+PAUSE = GLANCE = 0.35  # seconds of training between two looks at the images, and seconds that such a look may take
 TURN = threading.Lock()  # one page trains at a time: two at once would each take twice as long
 BRUSHES = {"yellow: what you look for": "#F0E442", "blue: everything else": "#0072B2"}  # light and dark, for train.py
 WORDS = """## Paint on one image, and watch a neural network find the same in the others
 Paint a few strokes of **yellow** over what you look for, **blue** over everything else, and press **Train**: a neural
 network learns from these alone. Where it is wrong, paint more and train on; where it is right, download the masks."""
-CIRCLES = """ *These are images of the experiment: noise with a circle in each. With 3.3 million parameters the network
-should memorise the one that you paint, and know nothing of the others.*"""
+CIRCLES = " *With its 3.3 million parameters it should memorise the circle that you paint, and know nothing of others.*"
 STYLE = """#status {min-height: 3.5em} #tiles {display: grid; grid-template-columns: 1fr 1fr}
 #brush label {border-bottom: 4px solid #0072B2} #brush label:first-child {border-color: #F0E442}"""
+# presses the editor's own buttons, for an answer from here would come late while a network learns
+CHANGE_BRUSH = """name => {const at = to => document.querySelector("#editor " + to), press = to => at(to).click()
+press("[aria-label=Brush]"); setTimeout(() => {at("button.color") || press("[aria-label=Color]"); setTimeout(() => {
+press(`button.color:nth-of-type(${name[0] == "b" ? 2 : 1})`); at("button.color") && press("[aria-label=Color]")})})}"""
 on_the_page = telling(lambda sentence: gr.Error(html.escape(sentence), None, title="", print_exception=False))
-
-
-def brush_of(name):
-    """The brush of that name."""
-    return gr.Brush(RADIUS, [*BRUSHES.values()], BRUSHES[name], "fixed")
 
 
 class Page:
@@ -155,16 +153,17 @@ class Page:
 
 def build(settings, images, masks):
     """The page of a folder, a Gradio Blocks. Arguments: as of `Page`, of which each browser has its own."""
-    names, first = [path.name for path in images], next(iter(BRUSHES))
+    names = [path.name for path in images]
     with gr.Blocks(title="Paint", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         page = gr.State()
         gr.Markdown(WORDS + CIRCLES * (settings.masks == settings.folder))
         with gr.Row():
             with gr.Column():
                 name = gr.Dropdown(names, value=names[0], type="index", label=f"one of {len(names)} images")
-                brush = gr.Radio([*BRUSHES], value=first, label="brush", elem_id="brush")
-                editor = gr.ImageEditor(sources=(), transforms=(), layers=False, buttons=[], height=500, format="png",
-                                        show_label=False, elem_id="editor", brush=brush_of(first))
+                brush = gr.Radio([*BRUSHES], value=next(iter(BRUSHES)), label="brush", elem_id="brush")
+                editor = gr.ImageEditor(
+                    brush=gr.Brush(RADIUS, [*BRUSHES.values()], None, "fixed"), sources=(), transforms=(), buttons=[],
+                    layers=False, height="min(500px, 100vw)", format="png", show_label=False, elem_id="editor")
             with gr.Column():
                 with gr.Row():
                     train, stop = gr.Button("Train", variant="primary"), gr.Button("Stop")
@@ -180,7 +179,7 @@ def build(settings, images, masks):
         blocks.load(lambda: Page(settings, images, masks), None, page, **quiet).then(Page.choose, **choosing)
         name.input(Page.choose, **choosing)
         gr.on([tile.select for tile in tiles], Page.pick, **{**choosing, "inputs": [page, editor]})
-        brush.change(lambda name: gr.ImageEditor(brush=brush_of(name)), brush, editor, **quiet)
+        brush.change(None, brush, None, js=CHANGE_BRUSH)
         train.click(Page.train, [page, editor], [status, *tiles], **quiet)
         stop.click(lambda page: setattr(page, "training", False), page, None, queue=False, **quiet)
         everything.click(Page.segment, page, [status, download, sheet], api_visibility="private")
