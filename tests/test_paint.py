@@ -248,10 +248,10 @@ def test_a_second_browser_waits_and_one_that_is_closed_makes_room(circles, visit
 
 
 def test_large_colour_images_of_16_bits_are_painted_at_full_resolution(served, visitor, tmp_path):
-    generator, (height, width) = np.random.default_rng(0), (1200, 1800)
+    generator, (height, width) = np.random.default_rng(0), (700, 1000)
     for number in range(3):
         image = generator.integers(8000, 12000, (height, width, 3), "uint16")
-        image[circle((600, 500 + 300 * number), 250, (height, width))] += np.array([9000, 0, 4000], "uint16")
+        image[circle((350, 300 + 150 * number), 140, (height, width))] += np.array([9000, 0, 4000], "uint16")
         (tmp_path / "<b>cells").mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / "<b>cells" / f"<i>{number}.tif"), image)
     (tmp_path / "<b>cells" / "broken.png").write_bytes(b"no image")
@@ -266,9 +266,9 @@ def test_large_colour_images_of_16_bits_are_painted_at_full_resolution(served, v
     at.page.locator("#tiles img").nth(1).click()
     at.page.wait_for_timeout(2000)
     at.colour("yellow", "240, 228, 66")
-    at.stroke((350, 600), (650, 600), size=(height, width))
+    at.stroke((370, 350), (530, 350), size=(height, width))
     at.colour("blue", "0, 114, 178")
-    at.stroke((100, 100), (1700, 100), (1700, 1000), size=(height, width))
+    at.stroke((60, 60), (940, 60), (940, 600), size=(height, width))
     at.press("Train")
     at.said("step")
     at.press("Stop")
@@ -283,7 +283,7 @@ def test_large_colour_images_of_16_bits_are_painted_at_full_resolution(served, v
     for number, of in ((0, "vis/masks"), (1, "vis/masks"), (1, "strokes")):
         assert read_image(there / of / f"<i>{number}.png").shape[:2] == (height, width)
     strokes, labelled = read_mask(there / "strokes" / "<i>1.png")
-    assert (strokes & labelled)[570:631, 300:701].sum() == (strokes & labelled).sum() > 15 * 300
+    assert (strokes & labelled)[330:371, 345:556].sum() == (strokes & labelled).sum() > 15 * 160
     (tmp_path / "<b>cells" / "broken.png").write_bytes(b"no image")
     assert {path: path.read_bytes() for path in (tmp_path / "<b>cells").iterdir()} == before  # nothing else was written
 
