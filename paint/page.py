@@ -22,7 +22,7 @@ from common.settings import RECIPES
 from data import read_labelled
 
 SHOWN, EDITOR, RADIUS = 4, 640, 10  # images seen at a time; side at which one is painted, and the brush, pixels
-PAUSE = GLANCE = 0.35  # seconds of training between two looks at the images, and seconds that such a look may take
+PAUSE = GLANCE = 0.3  # seconds of training between two looks at the images, and seconds that such a look may take
 TURN = threading.Lock()  # one page trains at a time: two at once would each take twice as long
 BRUSHES = {"yellow: what you look for": "#F0E442", "blue: everything else": "#0072B2"}  # light and dark, for train.py
 WORDS = """## Paint on one image, and watch a neural network find the same in the others
