@@ -179,10 +179,10 @@ class Labelled(NamedTuple):
     mask: np.ndarray  # int8 (height, width, 1): 1 foreground, 0 background, -1 unlabelled
 
 
-def read_labelled(settings):
+def read_labelled(settings, to=None):
     """The settings' own images with their masks, a list of `Labelled`, in colour if one of them has any.
 
-    With --match all are brought nearly to the exposure that they have on average, as `matched` does. Raises
+    With --match all are brought nearly to the exposure `to`, or that which they have on average, by `matched`. Raises
     `UserError`, which names the file, for one that cannot be used or does not fit its image, and if none marks any
     foreground, or any background.
     """
@@ -199,10 +199,11 @@ def read_labelled(settings):
                             "light strokes on the foreground and dark ones on the background, in a transparent PNG")
     channels = max((image.shape[2] for image, _ in labelled), default=1)
     labelled = [Labelled(np.ascontiguousarray(in_channels(image, channels)), mask) for image, mask in labelled]
-    if not settings.match or len(labelled) < 2:
+    if not settings.match or (len(labelled) < 2 and to is None):
         return labelled
     exposures = [exposure(image) for image, _ in labelled]
-    return [Labelled(matched(image, of, np.mean(exposures, axis=0)), mask)
+    to = np.mean(exposures, axis=0) if to is None else to
+    return [Labelled(matched(image, of, to), mask)
             for (image, mask), of in zip(labelled, exposures, strict=True)]
 
 

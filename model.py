@@ -191,19 +191,19 @@ def pad(images):
     return np.pad(images, [(0, 0), (0, -height % FACTOR), (0, -width % FACTOR), (0, 0)], mode="reflect")
 
 
-def predict(network, X, average=False):
+def predict(network, X, average=False, batch=BATCH):
     """Probabilities, float32 (n, height, width, 1), of images X, grey values (n, height, width, channels), of any size.
 
     Large images are predicted in tiles, but for a network that sees a whole image at once. average: the mean over the
-    eight flips and turns of each image.
+    eight flips and turns of each image. batch: images predicted at once, at most.
     """
     if max(X.shape[1:3]) > TILE and local(network):
-        return np.stack([in_tiles(lambda part: predict(network, part[np.newaxis], average)[0], image, TILE, MARGIN,
-                                  FACTOR) for image in X])
+        return np.stack([in_tiles(lambda part: predict(network, part[np.newaxis], average, batch)[0], image, TILE,
+                                  MARGIN, FACTOR) for image in X])
     if average:
-        return averaged(lambda turned: predict(network, turned), X)
+        return averaged(lambda turned: predict(network, turned, batch=batch), X)
     images = pad(X)
-    batch = min(BATCH, max(1, BATCH_PIXELS // images[0, ..., 0].size))
+    batch = min(batch, max(1, BATCH_PIXELS // images[0, ..., 0].size))
     # The network is traced or compiled for each size of a batch, so they are all of one: images fill up the last.
     places = np.arange(-(-len(X) // batch) * batch).reshape(-1, batch) % len(X)
     # Keras' predict sets up a data pipeline first, which takes longer than to segment an image.
@@ -226,19 +226,24 @@ def predict_image(network, image, average=False, match=False, part=(...,)):
     image = in_channels(image, network.input_shape[3])
     before = exposure(image)
     after = fitting(network, image, before, match != "far") if match else before
-    return in_tiles(lambda tile: predict(network, matched(tile, before, after)[np.newaxis], average)[0],
+    return in_tiles(lambda tile: predict(network, matched(tile, before, after)[np.newaxis], average, batch=1)[0],
                     image[part], TILE, MARGIN, FACTOR)
 
 
+def trained_exposure(network):
+    """The `exposure` of what a network was trained on, as its first layer holds it: float (channels, 2)."""
+    layer = network.get_layer("normalisation")
+    mean, variance = (np.ravel(ops.convert_to_numpy(of)) for of in (layer.mean, layer.variance))
+    return np.stack([mean, variance**0.5], axis=1)
+
+
 def fitting(network, image, before, trying=True):
-    """The exposure to see an image at: the one that the network was trained on, as its first layer holds it.
+    """The exposure to see an image at: the one that the network was trained on.
 
     If the one that it has, `before`, is near to that, the one at which the network is surer of its middle; without
     `trying` that which it has.
     """
-    layer = network.get_layer("normalisation")
-    mean, variance = (np.ravel(ops.convert_to_numpy(of)) for of in (layer.mean, layer.variance))
-    trained = np.stack([mean, variance**0.5], axis=1)
+    trained = trained_exposure(network)
     if not near(before, trained) or np.allclose(before, trained):
         return trained
     if not trying:
@@ -246,7 +251,7 @@ def fitting(network, image, before, trying=True):
     rows, columns = (slice(start := max(0, (side - MIDDLE) // 2), start + MIDDLE) for side in image.shape[:2])
     part = image[rows, columns]
     return min((trained, before), key=lambda after: metrics.doubt(
-        predict(network, matched(part, before, after)[np.newaxis])[0]))
+        predict(network, matched(part, before, after)[np.newaxis], batch=1)[0]))
 
 
 def describe(network):

@@ -28,7 +28,7 @@ from data import create_data
 # Keras starts slowly and is imported where it is used: --help and mistakes do not need it.
 
 LEAST_SURE = 3  # images that are named as those to label next
-PART, LIVE_PART = 2048, 512  # side of the part that is seen of a large image, and while a network learns, pixels
+PART, LIVE_PART = 1024, 512  # side of the part that is seen of a large image, and while a network learns, pixels
 
 
 def draw(X, Y, predictions, scores, folder):
@@ -171,6 +171,11 @@ def own_images(settings):
     if settings.masks and not masks:
         raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of --folder "
                         f"{settings.folder}, such as {images[0].stem}.png; rename the masks")
+    stems = {}
+    for path in images:
+        if (other := stems.setdefault(path.stem, path)) != path:
+            raise UserError(f"--folder {settings.folder} holds {other.name} and {path.name}, which would leave one "
+                            "mask; rename one of them")
     return images, masks, [path for path in files if path in rest]
 
 
@@ -188,12 +193,7 @@ def check_own_images(settings, images, masks):
     """Raise `UserError` for an image or a mask that cannot be used, or that the results would replace."""
     if os.path.realpath(settings.vis) == os.path.realpath(settings.folder):
         raise UserError(f"--vis {settings.vis} is the folder of your images; name another")
-    stems = {}
-    for path in images:
-        if (other := stems.setdefault(path.stem, path)) != path:
-            raise UserError(f"--folder {settings.folder} holds {other.name} and {path.name}, which would leave one "
-                            "mask; rename one of them")
-    results = [f"{kind}/{stem}.png" for stem in stems for kind in ("masks", "overlays")]
+    results = [f"{kind}/{path.stem}.png" for path in images for kind in ("masks", "overlays")]
     results += ["contact_sheet.png", "metrics.csv"]
     inputs = [*images, *masks.values(), *settings.image, *settings.mask, *network_files(settings.output)]
     check_inputs(settings.vis, "--vis", inputs, results)
@@ -222,18 +222,17 @@ def own_scores(image, prediction, mask, labelled):
             for name, score in (("iou", metrics.iou), ("dice", metrics.dice))}
 
 
-def scored_and_unsure(rows):
-    """Of the rows of `segment_folder` those scored and not trained on; the names of images that it is least sure of."""
-    others = [row for row in rows if row["trained_on"] == "no"]  # its own says little
-    unsure = sorted(others, key=lambda row: -float(row["uncertainty"]))[: min(LEAST_SURE, len(others) // 2)]
-    return [row for row in others if "network_iou" in row], [row["image"] for row in unsure]
+def least_sure(rows):
+    """The names of those images that the network is least sure of, of the rows of `segment_folder`."""
+    others = sorted((row for row in rows if row["trained_on"] == "no"), key=lambda row: -float(row["uncertainty"]))
+    return [row["image"] for row in others[: min(LEAST_SURE, len(others) // 2)]]
 
 
 def folder_lines(settings, rows, rest):
     """What is said of the images of a folder, as lines of text; rest: the files that were left out."""
     lines = [f"{len(rows)} images of {settings.folder}" + (
         f"; left out as masks: {', '.join(path.name for path in rest[:3])}{', ...' * (len(rest) > 3)}" if rest else "")]
-    scored, unsure = scored_and_unsure(rows)
+    scored = [row for row in rows if "network_iou" in row and row["trained_on"] == "no"]  # its own says little
     if settings.masks:
         lines.append(f"{len(scored)} of them have a mask in {settings.masks} and were not trained on")
     if scored:
@@ -241,7 +240,7 @@ def folder_lines(settings, rows, rest):
                                       for name in ("iou", "dice")}
                               for method, words in (("network", "network"), ("blur_otsu", "blur + Otsu"))},
                              [row["image"] for row in scored])
-    if unsure:
+    if unsure := least_sure(rows):
         lines.append(f"least sure of {', '.join(unsure)}: label one of these next")
     return [*lines, f"look at {Path(settings.vis) / 'contact_sheet.png'}, masks/ and overlays/ beside it"]
 

@@ -36,11 +36,11 @@ def main():
     if len(folder) > 1 or (given.get("masks") and not folder):
         raise UserError(f"{' '.join(folder) or '--masks alone'} is not one folder of images; name one")
     with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="paint_") as place:
-        tempfile.tempdir, os.environ["GRADIO_ANALYTICS_ENABLED"] = place, "False"  # Gradio reads them when it starts
+        tempfile.tempdir, os.environ["NO_PROXY"], os.environ["GRADIO_ANALYTICS_ENABLED"] = place, "*", "False"
         if not folder:
             folder = [given.setdefault("masks", os.path.join(place, "circles"))]
             create_data(12, Settings(seed=given.get("seed", 0)), folder=folder[0])  # train.py trains on the first
-        images, masks, _ = own_images(settings := Settings(**given, folder=folder[0]))
+        images, masks, _ = own_images(settings := Settings(**given, folder=os.path.abspath(folder[0])))
         try:
             import matplotlib  # noqa: F401  Gradio imports it at every call, and common/backend.py hides it for a while
             from paint import page

@@ -27,7 +27,7 @@ TURN = threading.Lock()  # one page trains at a time: two at once would each tak
 BRUSHES = {"yellow: what you look for": "#F0E442", "blue: everything else": "#0072B2"}  # light and dark, for train.py
 WORDS = """## Paint on one image, and watch a neural network find the same in the others
 Paint a few strokes of **yellow** over what you look for, **blue** over everything else, and press **Train**: a neural
-network learns from these alone. Where it is wrong, paint more and train on; where it is right, download the masks."""
+network learns from these, and marks orange what it finds. Where that is wrong, click the image, paint and train on."""
 CIRCLES = " *With its 3.3 million parameters it should memorise the circle that you paint, and know nothing of others.*"
 STYLE = """#status {min-height: 3.5em} #tiles {display: grid; grid-template-columns: 1fr 1fr}
 #brush label {border-bottom: 4px solid #0072B2} #brush label:first-child {border-color: #F0E442}"""
@@ -42,12 +42,11 @@ class Page:
     """One open page, of images and masks as of `test.own_images`; its methods are what buttons do."""
 
     def __init__(self, settings, images, masks):
-        self.results = Path(tempfile.mkdtemp(), Path(settings.folder).resolve().name)
+        self.results = Path(tempfile.mkdtemp(), f"{Path(settings.folder).name}_painted")
         self.settings = dataclasses.replace(settings, output=f"{self.results}/output", vis=f"{self.results}/vis")
         self.images, self.masks, self.training = images, masks, False
         self.shown = [images[number] for number in pictures.picked(len(images), SHOWN)]  # the first is to be painted
-        self.tiles = {}  # of each image that was seen; the last is the latest
-        self.strokes = {}  # of each image that was to be painted, RGBA uint8 (height, width, 4), as large as the editor
+        self.tiles, self.strokes = {}, {}  # of each image; the last tile is the latest; RGBA, as large as the editor
         self.network, self.labelled, self.kept, self.watch = None, {}, Checkpoints(), Stopwatch()
 
     def look(self, path, live=False):
@@ -60,95 +59,96 @@ class Page:
         """What is said, and the tiles of the images that are shown."""
         return [words, *(self.tiles.get(path, gr.skip()) for path in self.shown)]
 
-    def keep(self, painted):
-        """Keep what is painted on the first image: the value of the editor."""
-        self.strokes.update(zip(self.shown, painted["layers"] if painted else [], strict=False))
+    def keep(self, painted, name):
+        """Keep what is painted: the value of the editor, and the name of the image that is in it."""
+        layers = painted["layers"] if painted else []
+        self.strokes.update(zip([path for path in self.images if path.name == name], layers, strict=False))
 
     @on_the_page
-    def choose(self, painted, number):
-        """Put an image first, to be painted: its name, the editor's value, what is said, the tiles."""
-        self.keep(painted)
+    def choose(self, painted, before, number):
+        """Put an image first, to be painted: its name, twice, the editor's value, what is said, the tiles."""
+        self.keep(painted, before)
         path = self.images[number]
         picture = pictures.fitted(segment.opened(path, self.masks.get(path))[1], EDITOR, EDITOR)[..., ::-1]
+        layers = [self.strokes[path]] if path in self.strokes else []
         self.shown = [path, *(other for other in self.shown if other != path)][:SHOWN]
         for other in () if self.training else {path} | ({*self.shown} - {*self.tiles}):  # a training looks itself
             self.look(other)
-        layers = [self.strokes[path]] if path in self.strokes else []
-        yield [path.name, {"background": picture, "layers": layers, "composite": None}, *self.seen(gr.skip())]
+        yield [path.name] * 2 + [{"background": picture, "layers": layers, "composite": None}, *self.seen(gr.skip())]
         import train  # noqa: F401  with Keras, which starts slowly: now that the page is there
 
-    def pick(self, painted, event: gr.SelectData):
+    def pick(self, painted, before, event: gr.SelectData):
         """The same for the image whose tile was clicked."""
-        yield from self.choose(painted, self.images.index(self.shown[int(event.target.elem_id)]))
+        yield from self.choose(painted, before, self.images.index(self.shown[int(event.target.elem_id)]))
 
     def painted(self):
         """What is painted, {path: `data.Labelled`}, as train.py reads it. Raises `UserError` if a colour is missing."""
+        import model
         strokes = {path: layer for path, layer in self.strokes.items() if layer[..., 3].any()}
         if len({is_light for layer in strokes.values() for is_light in layer[layer[..., 3] > 127][:, 0] > 127}) < 2:
             raise UserError("Paint both: yellow over what you look for, and blue over everything else")
         files = write_strokes(strokes, self.results / "strokes")
         self.settings = dataclasses.replace(self.settings, **RECIPES["paint"], image=(*files,), mask=(*files.values(),))
-        return dict(zip(strokes, read_labelled(self.settings), strict=True))
+        to = self.network and model.trained_exposure(self.network)
+        return dict(zip(strokes, read_labelled(self.settings, to), strict=True))
 
     @on_the_page
-    def train(self, painted):
+    def train(self, painted, name):
         """Train from the present weights until Stop, or for the settings' steps: what is said, and the tiles."""
         import train
-
-        self.keep(painted)
-        self.labelled = self.painted()
-        self.training = True
-        yield self.seen("Another page is training: this one waits." if TURN.locked() else "The network is set up.")
+        self.keep(painted, name)
+        self.training, before, last = True, self.kept.step, self.kept.step + RECIPES["paint"]["steps"]
+        yield self.seen("This waits for another page." if TURN.locked() else "The network is set up.")
         with TURN:
-            labelled, before, last = [*self.labelled.values()], self.kept.step, self.kept.step + self.settings.steps
-            goes_on = self.network and self.network.input_shape[3] == labelled[0].image.shape[2]  # grey, or colours
-            self.network = (train.prepared(self.network, self.settings) if goes_on else
-                            train.untrained_own(self.settings, labelled))
-            for step in train.fit_own(self.network, dataclasses.replace(self.settings, steps=last), labelled, self.kept,
-                                      self.watch):
-                if step < before + 2:  # they take longer than those that follow
-                    begun = looked = time.monotonic()
-                elif time.monotonic() > looked + PAUSE:
-                    looked = time.monotonic()
-                    for path in [self.shown[0], *(path for path in [*self.tiles] if path in self.shown[1:])]:
-                        if time.monotonic() < looked + GLANCE:  # else the others have their turn
-                            self.look(path, live=True)
-                    left = (time.monotonic() - begun) / (step - before - 1) * (last - step)
-                    loss = np.mean(self.kept.losses or self.kept.history[-1]["loss"])
-                    yield self.seen(f"<progress max={last - before} value={step - before}></progress> step {step} of "
-                                    f"{last}, loss {loss:.3f}, about {left:.0f} s left")
-                    looked = time.monotonic()
-                if not self.training:
-                    break
-            self.kept.step = step
-            for path in [*self.shown]:
+            try:
+                step, self.labelled = before, self.painted()
+                labelled = [*self.labelled.values()]
+                goes_on = self.network and self.network.input_shape[3] == labelled[0].image.shape[2]  # grey, or colours
+                self.network = (train.prepared(self.network, self.settings) if goes_on else
+                                train.untrained_own(self.settings, labelled))
+                for step in train.fit_own(self.network, dataclasses.replace(self.settings, steps=last), labelled,
+                                          self.kept, self.watch):
+                    if step < before + 2:  # they take longer than those that follow
+                        begun = looked = time.monotonic()
+                    elif time.monotonic() > looked + PAUSE:
+                        looked = time.monotonic()
+                        others = [path for path in self.tiles if path in self.shown[1:]]  # first who waits longest
+                        for path in [self.shown[0], *others]:
+                            if path in others[:1] or time.monotonic() < looked + GLANCE:
+                                self.look(path, live=True)
+                        left = (time.monotonic() - begun) / (step - before - 1) * (last - step)
+                        loss = np.mean(self.kept.losses or self.kept.history[-1]["loss"])
+                        yield self.seen(f"<progress max={last - before} value={step - before}></progress> step {step} "
+                                        f"of {last}, loss {loss:.3f}, about {left:.0f} s left")
+                        looked = time.monotonic()
+                    if not self.training:
+                        break
+            finally:
+                self.training, self.kept.step = False, step
+            for path in self.shown:
                 self.look(path)
                 yield self.seen("It looks once more.")
-            self.training = False
         yield self.seen(f"{'Ready' if step == last else 'Stopped'} after {step} steps. Where it is wrong, on any "
                         "image, paint more and train on; where it is right, segment all images.")
 
     @on_the_page
     def segment(self, progress=gr.Progress()):  # noqa: B008  how Gradio is asked for one
-        """Segment all images as test.py does, and write the network as train.py does: what is said, ZIP, picture."""
+        """Segment all images as test.py does, and write the network as train.py does: what is said, and a ZIP."""
         import train
         from common.backend import describe_machine
-
-        if not self.network:
-            raise UserError("No network has learned yet: paint, and press Train first")
-        settings = dataclasses.replace(self.settings, steps=max(1, self.kept.step))
-        screen = SimpleNamespace(show=lambda done, name: progress((done, len(self.images)), desc=name))
         with TURN:
-            segment.check_own_images(settings, self.images, self.masks)
-            rows = segment.segment_folder(settings, self.network, self.images, self.masks, screen)
+            if not self.kept.step:
+                raise UserError("No network has learned yet: paint, and press Train first")
+            settings = dataclasses.replace(self.settings, steps=self.kept.step)
+            images = [*filter(Path.exists, self.images)]
+            segment.check_own_images(settings, images, self.masks)
+            rows = segment.segment_folder(settings, self.network, images, self.masks, SimpleNamespace(
+                show=lambda done, name: progress((done, len(images)), desc=name)))
             run = train.own_run(self.network, [*self.labelled.values()], self.kept.history, self.watch)
             train.write_run(run, settings, describe_machine())
-        scored, unsure = segment.scored_and_unsure(rows)
-        iou = scored and f"IoU {np.mean([float(row['network_iou']) for row in scored]):.3f} on those not painted"
-        words = [f"{len(rows)} images are segmented", iou, unsure and f"least sure of {', '.join(unsure)}"]
-        archive = shutil.make_archive(self.results, "zip", self.results)
-        yield [html.escape("; ".join(filter(None, words))), gr.DownloadButton(value=archive, visible=True),
-               gr.Image(f"{settings.vis}/contact_sheet.png", visible=True)]
+            archive = shutil.make_archive(self.results, "zip", self.results.parent, self.results.name)
+        words = f"{len(rows)} images are segmented; least sure of {', '.join(segment.least_sure(rows)) or 'none'}"
+        yield html.escape(words), gr.DownloadButton(value=archive, visible=True)
 
 
 def build(settings, images, masks):
@@ -173,14 +173,14 @@ def build(settings, images, masks):
                              for number in range(min(SHOWN, len(images)))]
                 everything = gr.Button("Segment all images")
                 download = gr.DownloadButton("Download the masks", variant="primary", visible=False)
-                sheet = gr.Image(interactive=False, buttons=[], show_label=False, visible=False)
+                front = gr.Textbox(visible=False)  # the image in the editor, for the page may have chosen another
         quiet = dict(show_progress="hidden", api_visibility="private")
-        choosing = dict(inputs=[page, editor, name], outputs=[name, editor, status, *tiles], **quiet)
+        choosing = dict(inputs=[page, editor, front, name], outputs=[name, front, editor, status, *tiles], **quiet)
         blocks.load(lambda: Page(settings, images, masks), None, page, **quiet).then(Page.choose, **choosing)
         name.input(Page.choose, **choosing)
-        gr.on([tile.select for tile in tiles], Page.pick, **{**choosing, "inputs": [page, editor]})
+        gr.on([tile.select for tile in tiles], Page.pick, **{**choosing, "inputs": [page, editor, front]})
         brush.change(None, brush, None, js=CHANGE_BRUSH)
-        train.click(Page.train, [page, editor], [status, *tiles], **quiet)
+        train.click(Page.train, [page, editor, front], [status, *tiles], **quiet)
         stop.click(lambda page: setattr(page, "training", False), page, None, queue=False, **quiet)
-        everything.click(Page.segment, page, [status, download, sheet], api_visibility="private")
+        everything.click(Page.segment, page, [status, download], api_visibility="private")
     return blocks

@@ -144,6 +144,19 @@ def test_the_masks_mark_both_kinds_and_one_alone_may_mark_one(tmp_path, masks, m
     assert any((y == 0).any() and not (y == 1).any() for y in drawn[1::2])
 
 
+def test_painted_images_come_to_the_exposure_that_a_network_already_knows(tmp_path):
+    for number, shift in enumerate((0, 90)):
+        write_png(tmp_path / f"{number}.png", np.random.default_rng(0).normal(60 + shift, 12, (64, 64)).clip(0, 255))
+        write_png(tmp_path / f"{number}_mask.png", 255 * (np.arange(64) < 9) * np.ones((64, 1)))
+    one, both = (settings(image=tuple(f"{tmp_path}/{number}.png" for number in range(count)),
+                          mask=tuple(f"{tmp_path}/{number}_mask.png" for number in range(count))) for count in (1, 2))
+    known = model.trained_exposure(train.untrained_own(one, read_labelled(one)))
+    assert known == pytest.approx(exposure(read_labelled(one)[0].image), abs=1e-3)
+    for image, _ in read_labelled(both, known):
+        assert exposure(image)[0, 0] == pytest.approx(known[0, 0], abs=1.5)
+    assert exposure(read_labelled(both)[0].image)[0, 0] > known[0, 0] + 30  # else at that of both on average
+
+
 def test_exposures_are_matched_by_the_background_and_in_contrast_nearly():
     def cells(rows):  # 60 grey values brighter than their background of 100
         return np.random.default_rng(0).normal(100, 10, (200, 200, 1)) + 60 * (np.arange(200) < rows)[:, None, None]
