@@ -97,11 +97,11 @@ class Page:
         """Train from the present weights until Stop, or for the settings' steps: what is said, and the tiles."""
         import train
         self.keep(painted, name)
-        self.training, before, last = True, self.kept.step, self.kept.step + RECIPES["paint"]["steps"]
+        self.training, before, step = True, self.kept.step, self.kept.step
         yield self.seen("This waits for another page." if TURN.locked() else "The network is set up.")
         with TURN:
             try:
-                step, self.labelled = before, self.painted()
+                self.labelled, last = self.painted(), before + RECIPES["paint"]["steps"]
                 labelled = [*self.labelled.values()]
                 goes_on = self.network and self.network.input_shape[3] == labelled[0].image.shape[2]  # grey, or colours
                 self.network = (train.prepared(self.network, self.settings) if goes_on else
