@@ -233,7 +233,8 @@ def test_two_hundred_images_are_open_at_once(served, visitor, tmp_path, record_p
 @pytest.mark.parametrize(("flags", "sentence"), [
     (["cells", "more"], "paint: cells more is not one folder of images; name one"),
     (["--masks", "truth"], "paint: --masks alone is not one folder of images; name one"),
-    (["nowhere"], "nowhere cannot be read (No such file or directory)"), (["--port", "99999"], "--port 99999 is too large"),
+    (["nowhere"], "nowhere cannot be read (No such file or directory)"),
+    (["--port", "99999"], "--port 99999 is too large"),
 ])
 def test_a_mistake_is_one_sentence_in_the_shell(tmp_path, flags, sentence):
     finished = run(tmp_path, "paint", *flags, "--no-browser")
