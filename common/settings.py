@@ -19,7 +19,7 @@ RECIPES = {
                  bias_rate=1.0, steps=2000),
     # what --image means where no other is named; docs/real.md
     "own": dict(loss="both", learning_rate=0.001, clip_norm=1.0, bias_rate=1.0, width=0.5, steps=2000),
-    # what a press of Train on the page of paint/ does: few steps, soon at the full rate; crops that are smaller than the
+    # what a press of Train on the page of paint/ does: few steps, soon at the full rate; crops smaller than the
     # experiment's images lie each time another way on the grid of the pooling
     "paint": dict(loss="both", learning_rate=0.002, clip_norm=1.0, bias_rate=1.0, width=0.5, steps=300, warm_up=0.05,
                   crop=128),
