@@ -98,7 +98,7 @@ class Page:
         import train
         self.keep(painted, name)
         self.training, before, step = True, self.kept.step, self.kept.step
-        yield self.seen("This waits for another page." if TURN.locked() else "The network is set up.")
+        yield self.seen("This waits until another training has ended." if TURN.locked() else "The network is set up.")
         with TURN:
             try:
                 self.labelled, last = self.painted(), before + RECIPES["paint"]["steps"]

@@ -163,7 +163,7 @@ def test_a_second_browser_waits_and_one_that_is_closed_makes_room(circles, visit
     first.press("Train")
     first.said("step")
     second.press("Train")
-    second.said("waits for another page")
+    second.said("waits until another training has ended")
     assert all(": IoU" not in words for words in second.tiles()[0])
     assert "step" in first.said(".")
     first.context.close()
