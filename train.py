@@ -106,7 +106,7 @@ def train_own(settings, labelled, report=lambda step, row: None, kept=None):
 
 
 def fit_own(network, settings, labelled, kept, watch):
-    """`fit` to crops of `Labelled` images: yields each step, and adds RECORDS rows to the history of `kept`."""
+    """`fit` to crops of `Labelled` images: yields each step, and keeps RECORDS rows over all steps in `kept`."""
     import model
 
     record_at = {max(1, round(share * settings.steps)) for share in np.linspace(0, 1, RECORDS + 1)[1:]}

@@ -183,16 +183,18 @@ def test_an_image_is_taken_as_it_is_only_if_it_is_near_and_the_network_surer_of_
         def predict_on_batch(self, X):
             return np.clip((X - 95) / 35, 0, 1)
 
-    def seen(background, foreground):
+    def seen(background, foreground, trying=True):
         image = np.random.default_rng(0).normal(background, 0.1, (64, 96, 1))
         image[:20] += foreground - background
-        return tuple(model.fitting(Network(), image, exposure(image))[0].round())
+        return tuple(model.fitting(Network(), image, exposure(image), trying)[0].round())
 
     trained = 100, 20
     assert seen(118, 160) == trained  # as it is, its background would be foreground
     assert seen(80, 130) == (80, 23)  # brighter by 20 its background would not be so sure
     assert seen(60, 130) == trained  # too far away
     assert seen(80, 230) == trained  # its contrast too
+    assert seen(118, 160, trying=False) == (118, 19)  # near, and left as it is
+    assert seen(60, 130, trying=False) == trained
 
 
 def test_of_a_large_image_an_excerpt_with_foreground_is_scored():

@@ -24,7 +24,7 @@ from common.command_line import fields_of, parse
 from common.errors import UserError
 from common.files import read_table
 from common.settings import Settings, read_settings, write_settings
-from data import create_data
+from data import create_data, read_labelled
 from study import report
 from study.__main__ import Options as StudyOptions
 from study.questions import QUESTIONS
@@ -164,6 +164,9 @@ def test_masks_of_any_content(tried, tmp_path):
         foreground, labelled = images.read_mask(path)
         assert foreground.shape == labelled.shape == (*foreground.shape[:2], 1)
         assert foreground.dtype == labelled.dtype == bool
+        images.write_png(tmp_path / "image.png", np.arange(foreground.size).reshape(foreground.shape) % 251)
+        ((_, mask),) = read_labelled(Settings(image=(str(tmp_path / "image.png"),), mask=(str(path),)))
+        assert {0, 1} <= {*np.unique(mask)}
 
     tried(check, 30, picture=pictures())
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from common.images import images_in, in_8_bits, in_channels, read_image, read_mask, write_png
+from common.images import images_in, in_8_bits, in_channels, read_image, read_mask, write_png, write_strokes
 
 RED_GREEN_BLUE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), "uint8")
 CIRCLE = cv2.circle(np.zeros((40, 50), "uint8"), (25, 20), 9, 1, cv2.FILLED)
@@ -143,6 +143,18 @@ def test_a_jpeg_mask_is_refused_where_it_is_smeared_alone(tmp_path):
     halves = np.zeros((32, 64), "uint8")
     halves[:, 32:] = 255  # at the edge of JPEG's blocks nothing smears
     assert read_mask(saved(tmp_path / "mask.jpg", halves))[0].sum() == 1024
+
+
+def test_strokes_on_a_reduced_picture_are_masks_of_the_image(tmp_path):
+    image, strokes = saved(tmp_path / "large.png", np.zeros((300, 400), "uint8")), np.zeros((75, 100, 4), "uint8")
+    strokes[10:20, 5:30], strokes[40:50, 60:90] = (240, 228, 66, 255), (0, 114, 178, 255)  # yellow and blue
+    (tmp_path / "strokes").mkdir()
+    (tmp_path / "strokes" / "old.png").write_bytes(b"of before")
+    assert write_strokes({image: strokes}, tmp_path / "strokes") == {str(image): str(tmp_path / "strokes/large.png")}
+    foreground, labelled = read_mask(tmp_path / "strokes" / "large.png")
+    assert (foreground & labelled).sum() == (foreground & labelled)[40:80, 20:120].sum() == 4000
+    assert (~foreground & labelled).sum() == (~foreground & labelled)[160:200, 240:360].sum() == 4800
+    assert [path.name for path in (tmp_path / "strokes").iterdir()] == ["large.png"]
 
 
 def test_sixteen_bits_are_seen_in_the_range_that_they_use():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import model
+from common.images import exposure, matched
 from common.settings import Settings
 from common.tiles import averaged, in_tiles, spans
 
@@ -28,6 +29,15 @@ def test_no_seam_shows_where_tiles_meet(network, monkeypatch):
     assert np.abs(tiled - whole).max() < 1e-4
     monkeypatch.setattr(model, "MARGIN", 32)
     assert np.abs(model.predict_image(network, image) - whole).max() > 1e-3  # it does see further than that
+
+
+def test_a_part_is_seen_at_the_exposure_of_the_whole(network):
+    image = np.random.default_rng(0).normal(40, 1, (96, 128, 1))
+    image[:32] += 60  # a part that is not like the rest
+    for part in ((slice(32), slice(64)), (slice(32, 96), slice(64, 128))):
+        seen = model.predict_image(network, image, match=True, part=part)
+        whole = matched(image, exposure(image), model.trained_exposure(network))
+        assert seen == pytest.approx(model.predict(network, whole[part][np.newaxis])[0], abs=1e-4)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 300), (128, 129), (1000, 90)])
