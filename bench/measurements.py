@@ -1,4 +1,8 @@
-"""What is measured: functions that run in a process of their own, and so take their memory with them."""
+"""What is measured: functions that run in a process of their own, whose memory is gone with it.
+
+Each takes the settings, whose seed is the number of the round, and the `Options`; it returns
+{(row of the table, unit): value}.
+"""
 
 import concurrent.futures
 import dataclasses
@@ -15,25 +19,40 @@ from pathlib import Path
 import numpy as np
 
 import train
-from common import metrics
+from common.checks import check_values
 from common.command_line import fields_of
-from common.settings import RECIPES, Settings, training_flags
-from data import Labelled, create_data
+from common.settings import Settings, setting, training_flags
+from data import create_data, write_data
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-GOAL, EVERY = 0.95, 5  # validation IoU that the race is to, and after how many steps it is looked at each time
-WATCH = 20  # validation images that it is measured on
+GOAL, VALIDATION = 0.95, 20  # the race is to this IoU, the mean of so many validation images
+WARM_UP = 3  # steps, and matrix products, before those that count
+PRODUCT = 2048  # rows and columns of the matrices whose product gives the floor
+SIDES = (512, 2048, 8192)  # pixels, of one's own images
 
-# Each measurement below is a function of the settings and the number of the repeat, which is the seed where one is
-# drawn, and returns {(row of the table, unit): value}.
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What only the benchmark needs; each is a flag of it."""
+
+    repeats: int = setting(
+        3, "bench", "times that everything is measured, in turn", metavar="N", least=1)
+    cap: int = setting(
+        2000, "bench", "steps after which the recipe of 2017 is given up unless it is there",
+        metavar="N", least=1)
+    against: str = setting(
+        str(REPOSITORY), "bench", "another checkout of this repository, whose train.py and test.py "
+        "are timed in turn with these; this one is left out", metavar="FOLDER")
+    quick: bool = setting(False, "bench", "once only, and with a cap of 100 steps")
+    __post_init__ = check_values
 
 
-def step_and_prediction(settings, repeat):
-    """A training step beside its floor, its operations at the rate of a large matrix product; prediction."""
-    step, floor, image, work = step_and_floor(settings, steps=10, images=52)
+def step_and_prediction(settings, options):
+    """A training step beside its floor, its operations in a large matrix product; prediction."""
+    step, floor, image, operations = step_and_floor(settings, steps=10, images=52)
     return {
-        ("float32 matrix product, 2048 x 2048", "GFLOP/s"): work / floor / 1e9,
-        ("operations of a step", "GFLOP"): work / 1e9,
+        ("float32 matrix product, 2048 x 2048", "GFLOP/s"): operations / floor / 1e9,
+        ("operations of a step", "GFLOP"): operations / 1e9,
         ("floor: operations at that rate", "ms"): floor * 1e3,
         ("step", "ms"): step * 1e3,
         ("step / floor", ""): step / floor,
@@ -42,7 +61,7 @@ def step_and_prediction(settings, repeat):
 
 
 def step_and_floor(settings, steps, images):
-    """Seconds of a step, of its floor, and of the prediction of an image; and a step's floating-point operations.
+    """Seconds of a step, its floor, and the prediction of an image; operations of a step.
 
     steps, images: how many are timed; of the steps the median counts.
     """
@@ -50,36 +69,40 @@ def step_and_floor(settings, steps, images):
     from common.backend import device, keras
 
     X, Y = create_data(1, settings)
-    network = train.compiled(settings, X, Y)
+    network = train.compile_network(settings, X, Y)
     samples = train.samples_in_turn(settings, X, Y)
-    side, chain = 2048, 1 if device() == "CPU" else 100  # a GPU computes one faster than it is asked for it
-    matrix = np.random.default_rng(0).standard_normal((side, side)).astype("float32") / side**0.5
-    matrix = keras.ops.convert_to_tensor(matrix)
+    matrix = np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT)) / PRODUCT**0.5
+    matrix = keras.ops.convert_to_tensor(matrix.astype("float32"))
+    chain = 1 if device() == "CPU" else 100  # a GPU computes one faster than it is asked for it
 
     def multiply():
         product = matrix
         for _ in range(chain):
             product = keras.ops.matmul(matrix, product)
-        keras.ops.convert_to_numpy(product[0, 0])
+        keras.ops.convert_to_numpy(product[0, 0])  # waits for it
 
-    work = training_operations(model.build(settings, size=settings.size))
-    taken, products = [], []
-    for _ in range(3 + steps):  # in turn, so that both see the same machine
-        products.append(seconds(multiply) / chain)
-        taken.append(seconds(lambda: network.train_on_batch(*next(samples))))
-    rate = 2 * side**3 / statistics.median(products[3:])
+    of_products, of_steps = [], []
+    for _ in range(WARM_UP + steps):  # in turn, so that both see the same machine
+        of_products.append(seconds(multiply) / chain)
+        of_steps.append(seconds(lambda: network.train_on_batch(*next(samples))))
+    rate = 2 * PRODUCT**3 / statistics.median(of_products[WARM_UP:])
+    operations = training_operations(model.build(settings, size=settings.size))
     X, _ = create_data(images, settings, "test")
     model.predict(network, X[: model.BATCH])  # traces, where the next call does not
-    return statistics.median(taken[3:]), work / rate, seconds(lambda: model.predict(network, X)) / images, work
+    image = seconds(lambda: model.predict(network, X)) / images
+    return statistics.median(of_steps[WARM_UP:]), operations / rate, image, operations
 
 
 def training_operations(network):
-    """Floating-point operations of one training step on one image: what its convolutions multiply and add.
+    """Floating-point operations of a training step on one image: what its kernels multiply and add.
 
-    Forward once, backward twice (for weights and for inputs), but the first convolution has no input to improve.
+    Forward once, backward twice (for weights and for inputs), but the first layer has no input to
+    improve.
     """
-    forward = [2 * np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:3])
-               for layer in network.layers if hasattr(layer, "kernel")]
+    forward = []
+    for layer in network.layers:
+        if hasattr(layer, "kernel"):
+            forward.append(2 * np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1]))
     return 3 * sum(forward) - forward[0]
 
 
@@ -90,120 +113,120 @@ def seconds(function):
     return time.perf_counter() - started
 
 
-def large_image(settings, repeat):
+def large_image(settings, options):
     """One image of 2048x2048: time and memory."""
     import model
 
     X, _ = create_data(1, dataclasses.replace(settings, size=(2048, 2048)), "test")
     network = model.build(settings, X.mean(), X.var())
     model.predict(network, X)  # traces, where the next call does not
-    taken = seconds(lambda: model.predict(network, X))
-    return {("prediction, 2048 x 2048", "ms"): taken * 1e3, **peak_memory("prediction, 2048 x 2048")}
+    name = "prediction, 2048 x 2048"
+    return {(name, "s"): seconds(lambda: model.predict(network, X)), **peak_memory(name)}
 
 
-def own_images(settings, repeat, sides=(512, 2048, 8192)):
-    """One's own images in colour: a step on a crop, and the prediction of small and large ones in tiles."""
-    import model
+def own_images(settings, options):
+    """One's own images in colour: a step on a crop, and the prediction of small and large ones."""
+    from own.crops import Labelled
+    from own.exposure import predict_image
+    from own.settings import OwnSettings
+    from own.training import train_own
 
-    generator = np.random.default_rng(repeat)
-    recipe = RECIPES["own"]
-    width = max(1 / 32, recipe["width"] * settings.width)
-    own = Settings(image=("",), mask=("",), **{**recipe, "width": width, "steps": 12})
-    image, mask = generator.integers(0, 256, (512, 512, 3), "uint8"), np.eye(512, dtype="int8")[..., np.newaxis]
-    run = train.train_own(own, [Labelled(image, mask)])
-    rows = {("own images, step on a crop, colour", "ms"): run.seconds["steps"] / (own.steps - 1) * 1e3}
-    for side in sides:
+    generator = np.random.default_rng(settings.seed)
+    image = generator.integers(0, 256, (512, 512, 3), "uint8")
+    mask = np.eye(512, dtype="int8")[..., np.newaxis]
+    width = max(1 / 32, settings.width * OwnSettings.width)
+    own = OwnSettings(image=("",), mask=("",), width=width, steps=12)
+    run = train_own(own, [Labelled(image, mask)])
+    step = run.seconds["steps"] / (own.steps - 1)  # the first one counts as trace
+    rows = {("own images, step on a crop, colour", "ms"): step * 1e3}
+    for side in SIDES:
         image = generator.integers(0, 256, (side, side, 3), "uint8")
-        taken = [seconds(lambda image=image: model.predict_image(run.network, image)) for _ in range(1 + (side < 4000))]
+        predict_image(run.network, image[:2048, :2048])  # traces; tiles are no larger
         name = f"prediction, {side} x {side}, colour"
-        rows |= {(name, "s"): taken[-1], **peak_memory(name)}  # the first of a size traces
+        rows[name, "s"] = seconds(lambda image=image: predict_image(run.network, image))
+        rows |= peak_memory(name)
     return rows
 
 
-def peak_memory(of, children=False):
-    """The most memory (a GPU's aside) that this process, or one it has waited for, ever held; nothing on Windows."""
+def peak_memory(name, children=False):
+    """The most memory (a GPU's aside) that this process ever held; nothing on Windows.
+
+    children: of the largest process that it has waited for.
+    """
     try:
         import resource
     except ImportError:
         return {}
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
-    return {(f"{of}, peak memory", "GB"): peak * (1 if sys.platform == "darwin" else 1024) / 1e9}
+    who = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    return {(f"{name}, peak memory", "GB"): resource.getrusage(who).ru_maxrss * unit / 1e9}
 
 
-def synthesis(settings, repeat):
+def synthesis(settings, options):
     """create_data: images a second, with and without PNGs."""
-    bare = seconds(lambda: create_data(500, settings))
+    drawn = seconds(lambda: create_data(500, settings))
+    X, Y = create_data(500, settings)
     with tempfile.TemporaryDirectory() as folder:
-        written = seconds(lambda: create_data(500, settings, folder=folder))
-    return {("create_data", "images/s"): 500 / bare, ("create_data, PNGs written", "images/s"): 500 / written}
+        written = drawn + seconds(lambda: write_data(X, Y, folder))
+    name = "create_data"
+    return {(name, "images/s"): 500 / drawn, (f"{name}, PNGs written", "images/s"): 500 / written}
 
 
-def scripts(settings, repeat, against=REPOSITORY):
-    """The whole of train.py, and where its time goes; then test.py on what it left; beside those of --against."""
-    beside = {}
+def scripts(settings, options):
+    """The whole of train.py, and where its time goes; test.py; beside those of --against."""
+    flags = shlex.split(" ".join(training_flags(dataclasses.replace(settings, output="output"))))
+    against = Path(options.against).resolve()
+    checkouts = {} if against == REPOSITORY else {" of --against": against}
+    rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        settings = dataclasses.replace(settings, seed=repeat, output="output")
-        flags = training_flags(settings)
-        if Path(against).resolve() != REPOSITORY:
-            before = seconds(lambda: script(folder, Path(against).resolve() / "train.py", *flags))
-            before_test = seconds(lambda: script(folder, Path(against).resolve() / "test.py"))
-        whole = seconds(lambda: script(folder, REPOSITORY / "train.py", *flags))
-        memory = peak_memory("train.py", children=True)
+        for whose, checkout in {**checkouts, "": REPOSITORY}.items():
+            for name, words in (("train.py", flags), ("test.py", [])):
+                command = [sys.executable, checkout / name, *words]
+                rows[name + whose, "s"] = seconds(lambda command=command: subprocess.run(
+                    command, cwd=folder, check=True, stdout=subprocess.DEVNULL))
         parts = json.loads(Path(folder, "output", "settings.json").read_text())["seconds"]
-        test = seconds(lambda: script(folder, REPOSITORY / "test.py"))
-    if Path(against).resolve() != REPOSITORY:
-        beside = {("train.py of --against", "s"): before, ("test.py of --against", "s"): before_test,
-                  ("train.py / that of --against", ""): whole / before,
-                  ("test.py / that of --against", ""): test / before_test}
-    parts["rest: start of Python, exit"] = whole - sum(parts.values())
-    bare = parts["steps"] / (settings.steps - 1) * settings.steps  # the first step counts as trace
-    return {("train.py", "s"): whole, **{(f"  of these {part}", "s"): taken for part, taken in parts.items()},
-            ("train.py / its bare steps", ""): whole / bare, **memory, ("test.py", "s"): test, **beside}
+    parts["start and exit"] = rows["train.py", "s"] - sum(parts.values())
+    for part, value in parts.items():
+        rows[f"  of train.py: {part}", "s"] = value
+    for name in ("train.py", "test.py") if checkouts else ():
+        ratio = rows[name, "s"] / rows[f"{name} of --against", "s"]
+        rows[f"{name} / that of --against", ""] = ratio
+    return rows | peak_memory("the scripts", children=True)
 
 
-def script(folder, path, *flags):
-    """Run a script in `folder`; raises `subprocess.CalledProcessError` if it fails."""
-    command = [sys.executable, path, *shlex.split(" ".join(flags))]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+def races(settings, options):
+    """How soon this recipe is there, and that of 2017 on the same images, up to --cap steps."""
+    recipe = dict(Settings.recipes["2017"])
+    for field in fields_of("data", "seed", "width", "precision"):
+        recipe[field.name] = getattr(settings, field.name)
+    recipe["steps"] = min(options.cap, recipe["steps"])
+    return {**race(settings, "this recipe"), **race(Settings(**recipe), "Dice and SGD")}
 
 
 def race(settings, name):
-    """Steps, and their seconds with tracing, until the mean IoU of WATCH validation images is first seen to reach GOAL,
-    looked at after every EVERY steps. Infinity: not within the settings' steps."""
-    import model
+    """The step at which GOAL is first seen, and the seconds to there; infinity if it never is.
 
-    X, Y = create_data(settings.samples, settings)
-    X_val, Y_val = create_data(WATCH, settings, "validation")
-    network = train.compiled(settings, X, Y)
-    samples = train.samples_in_turn(settings, X, Y)
-    reached, taken = float("inf"), 0
-    for step in range(1, settings.steps + 1):
-        taken += seconds(lambda: network.train_on_batch(*next(samples)))
-        if step % EVERY == 0:
-            predictions = metrics.predicted(model.predict(network, X_val))
-            if metrics.iou(Y_val, predictions).mean() >= GOAL:
-                reached = step
-                break
+    It is looked for by the experiment's own scores, as many as a fifth of the steps.
+    """
+    settings = dataclasses.replace(
+        settings, validation=VALIDATION, watch=VALIDATION, evaluations=max(1, settings.steps // 5))
+    reached = {"step": float("inf"), "seconds": float("inf")}
+    for row in reversed(train.train(settings).history):
+        if row["val_iou_mean"] >= GOAL:
+            reached = row
     row = f"IoU {GOAL}, {name}, seed {settings.seed}"
-    return {(row, "steps"): reached, (row, "s"): taken if reached <= settings.steps else reached}
-
-
-def races(settings, repeat, cap=RECIPES["2017"]["steps"]):
-    """How soon this recipe is there, and that of 2017 on the same images, given up after `cap` steps."""
-    same = {field.name: getattr(settings, field.name) for field in fields_of("data", "width", "precision")}
-    old = {**RECIPES["2017"], **same, "steps": min(cap, RECIPES["2017"]["steps"]), "seed": repeat}
-    return {**race(dataclasses.replace(settings, seed=repeat), "this recipe"), **race(Settings(**old), "Dice and SGD")}
+    return {(row, "steps"): reached["step"], (row, "s"): reached["seconds"]}
 
 
 def machine():
-    """What `backend.describe_machine` says; importing that starts Keras, which belongs into a process of its own."""
+    """What `backend.describe_machine` says; it starts Keras, here in a process of its own."""
     from common.backend import describe_machine
 
     return describe_machine()
 
 
 def isolated(function, *arguments):
-    """What a function returns in a new process, which inherits nothing and takes its memory with it."""
+    """What a function returns in a new process, which inherits nothing."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(function, *arguments).result()

@@ -1,8 +1,9 @@
-"""A training that was interrupted goes on from where it last was, and ends bit for bit as if it had not been."""
+"""A training that was interrupted goes on from where it was, and ends bit for bit the same."""
 
 import json
-import os
+import math
 import shlex
+import shutil
 import time
 import zlib
 from pathlib import Path
@@ -11,27 +12,30 @@ import numpy as np
 
 from common.checks import as_flag
 from common.errors import UserError
-from common.files import write_bytes, writing
-from common.folders import FINISHED, RECORD, UNFINISHED, holding, in_place_of, remove, settle
+from common.files import writing
+from common.folders import FINISHED, RECORD, UNFINISHED, holding, in_place_of, settle
 from common.settings import Settings, read_settings, training_names, write_settings
 
-FOLDER, NETWORK, PROGRESS, MOMENTS = ".checkpoint", "network.keras", "progress.json", "moments.npz"
-PARTS = (NETWORK, MOMENTS, PROGRESS, "settings.json")
-CHECKSUM = "checksum"  # of all of them: one that was damaged would train on, and end as something else
+FOLDER, NETWORK, STATE, SETTINGS = ".checkpoint", "network.keras", "state.npz", "settings.json"
 
 
-class Checkpoints:
+class Checkpoint:
     """What is kept of a training every so many seconds, in a folder of its own below --output.
 
-    Keras keeps weights and optimiser. Random streams need not be kept: they are drawn anew up to the step.
+    Keras keeps weights and optimiser. The state is a dataclass with `step`, `snapshots` (arrays by
+    step), and what JSON can hold. Random streams are not kept: they are drawn anew up to the step.
+    The large files are zip archives, whose own checksums tell damaged ones.
     """
 
     def __init__(self, settings=None, fingerprint=0):
-        """Keep nothing without settings. fingerprint: of the data, a number that is another for other data."""
+        """Keep nothing without settings. fingerprint: a number that tells the data from others."""
         self.settings, self.fingerprint = settings, fingerprint
-        self.folder = Path(settings.output, FOLDER) if settings else None
-        self.step, self.history, self.moments, self.losses = 0, [], {}, []
-        self.due = time.monotonic() + settings.checkpoint if settings else 0
+        self.step = 0  # of the last checkpoint
+        self.due = math.inf  # when the next one is, by the clock
+        if settings:
+            self.folder = Path(settings.output, FOLDER)
+            if settings.checkpoint:
+                self.due = time.monotonic() + settings.checkpoint
 
     def __enter__(self):
         return self
@@ -42,114 +46,105 @@ class Checkpoints:
 
     def command(self):
         """What is typed to go on."""
-        output = f" --output {shlex.quote(self.settings.output)}" if self.settings.output != Settings.output else ""
-        return f"train.py --resume{output}"
+        words = f"{self.settings.trained_by} --resume"
+        if self.settings.output != type(self.settings).output:
+            words += f" --output {shlex.quote(self.settings.output)}"
+        return words
 
     def left_behind(self):
         """One sentence on an interrupted training that this one does not go on with, or None."""
-        if resumable(self.settings.output) and not self.settings.resume:
-            return (f"{self.settings.output} holds a training that was interrupted; {self.command()} would go on with "
-                    "it, this one starts anew")
-        return None
+        if self.settings.resume or not resumable(self.settings.output):
+            return None
+        return (f"{self.settings.output} holds a training that was interrupted; {self.command()} "
+                "would go on with it, this one starts anew")
 
-    def take_up(self, network, watch):
-        """Bring an untrained network to where it was, and this and the `Stopwatch` to what was recorded by then.
+    def restore(self, network, state):
+        """With --resume: bring an untrained network and the state to where they were.
 
         Raises `UserError` if the files cannot be used, or the data is another.
         """
-        if not (self.settings and self.settings.resume):
+        if not self.settings or not self.settings.resume:
             return
         try:
-            progress, moments = self.read(network)
-            self.step, self.history, self.losses = progress["step"], progress["history"], progress["losses"]
-            watch |= progress["seconds"]
-            self.moments = {int(step): of for step, of in moments.items()}
-        except Exception as error:  # Keras, h5py, NumPy and JSON raise a dozen kinds for a file that is bad
-            raise UserError(f"{self.folder} cannot be used ({type(error).__name__}); start anew without --resume"
-                            ) from None
-        if progress["fingerprint"] != self.fingerprint:
-            raise UserError("--resume finds other images or masks than those of the interrupted training; start anew "
-                            "without it")
+            network.load_weights(self.folder / NETWORK)
+            with np.load(self.folder / STATE) as arrays:
+                snapshots = dict(arrays)
+            values = json.loads(str(snapshots.pop("values")))
+            data = values.pop("fingerprint")
+            state.snapshots = {int(step): array for step, array in snapshots.items()}
+            for name, value in values.items():
+                if isinstance(value, dict):  # others have a hand on it: the stopwatch
+                    getattr(state, name).update(value)
+                else:
+                    setattr(state, name, value)
+        except Exception as error:  # Keras, NumPy and JSON raise a dozen kinds for a damaged file
+            raise UserError(f"{self.folder} cannot be used ({type(error).__name__}); start anew "
+                            "without --resume") from None
+        if data != self.fingerprint:
+            raise UserError("--resume finds other images or masks than those of the interrupted "
+                            "training; start anew without it")
+        self.step = state.step
 
-    def read(self, network):
-        """The files: progress, a dict, and moments, a dict of arrays; the weights go into the network."""
-        network.load_weights(self.folder / NETWORK)
-        with np.load(self.folder / MOMENTS, allow_pickle=False) as moments:
-            return json.loads((self.folder / PROGRESS).read_text()), dict(moments)
+    def save_if_due(self, network, state):
+        """Keep network and state if it is time, but not before the first step or after the last.
 
-    def keep(self, network, step, watch):
-        """Keep what there is after a step, if it is time; not before the first or after the last.
-
-        Raises `UserError` if it cannot be written.
+        Raises `UserError` if they cannot be written.
         """
-        if (not self.settings or not self.settings.checkpoint or step in (0, self.settings.steps)
-                or (started := time.monotonic()) < self.due):
+        begin = time.monotonic()
+        if begin < self.due or not 0 < state.step < self.settings.steps:
             return
-        if self.folder.is_symlink():
-            self.folder.unlink()
-        progress = {"step": step, "history": self.history, "losses": self.losses, "seconds": watch,
-                    "fingerprint": self.fingerprint}
+        values = {**vars(state), "fingerprint": self.fingerprint}
+        snapshots = {str(step): array for step, array in values.pop("snapshots").items()}
         with in_place_of(self.folder) as folder:
             with writing(folder / NETWORK):
                 network.save(folder / NETWORK)
-            with writing(folder / MOMENTS):
-                np.savez(folder / MOMENTS, **{str(step): of for step, of in self.moments.items()})
-            write_bytes(folder / PROGRESS, json.dumps(progress, default=float).encode())
-            write_settings(self.settings, {}, folder / "settings.json")
-            write_bytes(folder / CHECKSUM, checksum(folder).encode())
-        self.step, ended, pause = step, time.monotonic(), self.settings.checkpoint
-        if pause >= Settings.checkpoint:  # who wants it more often pays for it
-            pause = max(pause, 100 * (ended - started))
-        self.due = ended + pause
+            with writing(folder / STATE):
+                np.savez(folder / STATE, values=json.dumps(values, default=float), **snapshots)
+            write_settings(self.settings, {}, folder / SETTINGS)
+        self.step = state.step
+        end, pause = time.monotonic(), self.settings.checkpoint
+        if pause == Settings.checkpoint:  # who asks for nothing else pays a hundredth of the time
+            pause = max(pause, 100 * (end - begin))
+        self.due = end + pause
 
-    def drop(self):
+    def remove(self):
         """Keep nothing any more: the training has come to its end."""
         if self.settings and resumable(self.settings.output):
-            settle(self.folder)
-            going = self.folder.with_name(UNFINISHED)  # at once, and the next run clears away what is left of it
-            self.folder.rename(going)
-            remove(going)
+            # renamed, it is gone at once, and the next run clears away what a killed one left of it
+            unfinished = self.folder.rename(self.folder.with_name(UNFINISHED))
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def resumable(output):
-    """Whether an interrupted training was kept in the folder `output`: whole, for a first one may not be."""
-    return not os.path.islink(Path(output, FOLDER)) and any(
-        os.path.exists(Path(output, FOLDER, name)) for name in (RECORD, FINISHED))
+    """Whether the folder `output` holds an interrupted training that was kept as a whole."""
+    folder = Path(output, FOLDER)
+    return (folder / RECORD).exists() or (folder / FINISHED).exists()
 
 
-def interrupted(given):
-    """The flags of the training that was interrupted in the folder of `given`, flags as of --resume, as a dict.
+def interrupted(given, kind=Settings):
+    """The flags of the training that was interrupted in the folder given["output"], as a dict.
 
-    Raises `UserError` if there is none, if it is damaged, or if one of the flags says another thing.
+    given: the flags beside --resume; kind: the class of the settings. Raises `UserError` if there
+    is no such training, or if one of the flags says another thing.
     """
-    output, folder = given["output"], Path(given["output"], FOLDER)
+    output = given["output"]
+    folder = Path(output, FOLDER)
     if not resumable(output):
-        raise UserError(f"--resume finds no interrupted training in {output}; leave it out, or name another --output")
-    with holding(output, "--output"):
-        with writing(folder):
-            settle(folder)
-        try:
-            whole = (folder / CHECKSUM).read_bytes() == checksum(folder).encode()
-        except OSError:
-            whole = False
-        if not whole:
-            raise UserError(f"{folder} is damaged; start anew without --resume")
-        settings = read_settings(folder / "settings.json")
-    was = {name: getattr(settings, name) for name in training_names()}
+        raise UserError(f"--resume finds no interrupted training in {output}; leave it out, or "
+                        "name another --output")
+    with holding(output, "--output"), writing(folder):
+        settle(folder)
+        settings = read_settings(folder / SETTINGS, kind)
+    flags = {name: getattr(settings, name) for name in training_names(kind)}
     for name, value in given.items():
-        if name in was and name != "output" and value != was[name]:
-            raise UserError(f"{as_flag(name)} is not what it was in the interrupted training; leave it out beside "
-                            "--resume")
-    return was | given
-
-
-def checksum(folder):
-    """That of the files of a checkpoint, as text: CRC-32."""
-    return str(fingerprint(np.fromfile(folder / name, "uint8") for name in PARTS))
+        if name in flags and name != "output" and value != flags[name]:
+            raise UserError(f"{as_flag(name)} is not what it was in the interrupted training; "
+                            "leave it out beside --resume")
+    return {**flags, **given}
 
 
 def fingerprint(arrays):
-    """A number that is another for other arrays: CRC-32."""
+    """A number that tells arrays from others: CRC-32."""
     number = 0
     for array in arrays:
         number = zlib.crc32(np.ascontiguousarray(array), number)

@@ -2,61 +2,90 @@
 
 import argparse
 import dataclasses
+import sys
+import textwrap
 
 from common.checks import as_flag
 from common.errors import one_line, script_name
-from common.settings import RECIPES, Settings, default_recipe
+from common.settings import Settings
+
+STUDY = "for questions of the study"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence on stderr, without the usage block, and exit status 2."""
+    """A parser whose errors are one sentence on stderr, without the usage, and exit status 2."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {one_line(message)}; --help lists every flag\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}; --help lists the flags\n")
 
 
-def fields_of(*wanted):
-    """The fields of `Settings` in these groups, or of these names."""
-    return [field for field in dataclasses.fields(Settings)
+def fields_of(*wanted, kind=Settings):
+    """The fields of `Settings`, or a kind of it, in these groups or of these names."""
+    return [field for field in dataclasses.fields(kind)
             if field.metadata["group"] in wanted or field.name in wanted]
 
 
-def parse(description, fields, *, words=None, from_training=False, line=None):
-    """The command line as a dict: the value of each setting whose flag was given, or that --recipe stands for.
+def parse(description, fields, *, recipes=None, words=None, from_training=False, line=None):
+    """The command line as a dict: the settings whose flags were given, or that --recipe gives.
 
-    fields: dataclass fields made by `settings.setting`; with the settings of a training there is --recipe too.
-
-    words: (name, help) of what may stand there without a flag; the dict holds them as a tuple.
-
+    fields: dataclass fields made by `settings.setting`. recipes: {name: settings}, the first is
+    the default. words: (name, help) of what may stand there without a flag; the dict holds them as
+    a tuple. from_training: --help says that the data and the seed are as they were trained on.
     line: a list of words in place of those that were typed.
 
-    from_training: the script reads what is not given from output/settings.json; --help then says so.
+    --help shows a visitor's flags and names those of the study, which --help-study explains.
     """
-    parser = Parser(prog=script_name(), description=description, allow_abbrev=False,
-                    argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
-    if any(field.name == "steps" for field in fields):
-        parser.add_argument("--recipe", choices=RECIPES, help="one flag for many; flags beside it override it. '2017' "
-                            "is the whole published experiment (default: default; own with --image)")
-    for field in fields:
-        metadata, value = field.metadata, field.default
-        inherited = from_training and (metadata["group"] == "data" or field.name == "seed")
-        default = "as trained" if inherited else as_flag(field.name, value).partition(" ")[2]
-        if value in (None, ()) or isinstance(value, bool):
-            default = {True: "on", False: "off"}.get(value, "none")
-        if isinstance(value, bool):
-            how = dict(action=argparse.BooleanOptionalAction)
-        else:
-            how = dict(choices=metadata["choices"],
-                       metavar=metadata["metavar"] or (None if metadata["choices"] else field.name.upper()))
-            if value in (None, ()):  # names of files
-                how |= dict(type=str) if value is None else dict(type=str, nargs="+", action="extend")
-            else:
-                pair = isinstance(value, tuple)
-                how |= dict(type=type(value[0] if pair else value), nargs=2 if pair else None)
-        parser.add_argument(as_flag(field.name), help=f"{metadata['help']} (default: {default})", **how)
+    line = sys.argv[1:] if line is None else line
+    usage = ["%(prog)s", *([words[0].upper(), "..."] if words else []), "[flags]"]
+    parser = Parser(
+        prog=script_name(), usage=" ".join(usage), description=description, allow_abbrev=False,
+        argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
     if words:
         parser.add_argument(words[0], nargs="*", default=[], help=words[1])
+    if recipes:
+        parser.add_argument("--recipe", choices=recipes, metavar="NAME",
+                            help=f"one flag for many: {', '.join(recipes)}; others override it")
+    for field in fields:
+        if not field.metadata["study"]:
+            add_flag(parser, field, from_training)
+    study = [field for field in fields if field.metadata["study"]]
+    if study:
+        parser.add_argument("--help-study", action="help", help=f"explain the flags {STUDY} too")
+        explained = "--help-study" in line
+        names = textwrap.fill(" ".join(as_flag(field.name) for field in study), 76,
+                              break_on_hyphens=False)
+        group = parser.add_argument_group(STUDY, None if explained else names)
+        for field in study:
+            add_flag(group, field, from_training, hidden=not explained)
     given = vars(parser.parse_intermixed_args(line))
-    recipe = given.pop("recipe", "default" if given.get("resume") else default_recipe(given.get("image")))
-    given = {**RECIPES[recipe], **given}  # what is resumed has its own
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    recipe = given.pop("recipe", None)
+    # A training that is resumed has a recipe of its own.
+    changes = recipes[recipe] if recipe else {}
+    given = {**changes, **given}
+    for name, value in given.items():
+        if isinstance(value, list):
+            given[name] = tuple(value)
+    return given
+
+
+def add_flag(parser, field, from_training=False, hidden=False):
+    """Add the flag of a field to a parser or a group of it."""
+    metadata, default = field.metadata, field.default
+    help, shown, how = metadata["help"], default, dict(choices=metadata["choices"])
+    if isinstance(default, bool):
+        shown = "on" if default else "off"
+        how = dict(action=argparse.BooleanOptionalAction if default else "store_true")
+    else:
+        value = default
+        if isinstance(default, tuple):
+            value, shown = default[0], " ".join(map(str, default))
+            how["nargs"] = len(default)
+        kind = str if value is None else type(value)
+        metavar = {int: "N", float: "X"}.get(kind, "NAME")
+        how |= dict(type=kind, metavar=metadata["metavar"] or metavar)
+    if metadata["choices"]:
+        help += f": {', '.join(metadata['choices'])}"
+    if from_training and (metadata["group"] == "data" or field.name == "seed"):
+        shown = "as trained"
+    help = argparse.SUPPRESS if hidden else f"{help} [{shown}]"
+    parser.add_argument(as_flag(field.name), help=help, **how)

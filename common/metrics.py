@@ -6,7 +6,7 @@ THRESHOLD = 0.5
 
 
 def predicted(probabilities):
-    """Foreground pixels, bool, of probabilities in 0..1 of any shape. Not-a-number counts as background."""
+    """Foreground pixels, bool, of probabilities of any shape. Not-a-number is background."""
     return probabilities > THRESHOLD
 
 
@@ -14,8 +14,9 @@ def areas(masks, predictions):
     """Foreground pixels in both, in the mask, and in the prediction: three float64 (n,)."""
     masks, predictions = np.asarray(masks) > 0, np.asarray(predictions) > 0
     pixels = tuple(range(1, masks.ndim))
-    both = (masks & predictions).sum(axis=pixels)
-    return both.astype(float), masks.sum(axis=pixels).astype(float), predictions.sum(axis=pixels).astype(float)
+    both = (masks & predictions).sum(axis=pixels, dtype="float64")
+    mask_areas = masks.sum(axis=pixels, dtype="float64")
+    return both, mask_areas, predictions.sum(axis=pixels, dtype="float64")
 
 
 def iou(masks, predictions):
@@ -36,22 +37,34 @@ def dice(masks, predictions):
 
 
 def training_mask_overlap(training_masks, predictions):
-    """IoU of predictions on unseen images, (n, height, width, 1), with the masks trained on, in turn: float64 (n,).
+    """IoU of predictions on unseen images with the masks trained on, in turn: float64 (n,).
 
-    Near 1 it is a template. The true shapes overlap these masks too, by chance: `baselines.nulls`, training_mask.
+    predictions: (n, height, width, 1). Near 1 the network draws its training mask. The true shapes
+    overlap these masks too, by chance.
     """
     return iou(np.resize(training_masks, predictions.shape), predictions)
 
 
+def scores(Y, P, Y_val, P_val):
+    """What the history of a training holds of a step, as a dict of numbers.
+
+    Masks and probabilities of training and of validation samples, (n, height, width, 1).
+    """
+    predictions = predicted(P_val)
+    val_iou = iou(Y_val, predictions)
+    return {
+        "train_iou": iou(Y, predicted(P)).mean(),
+        "val_iou_mean": val_iou.mean(),
+        "val_iou_min": val_iou.min(),
+        "val_dice_mean": dice(Y_val, predictions).mean(),
+        "training_mask_overlap": training_mask_overlap(Y, predictions).mean(),
+        "val_images": len(val_iou),
+    }
+
+
 def uncertainty(probabilities):
-    """The mean over pixels of how far the probability is from certain: 0 where all are 0 or 1, 1 where all are 0.5."""
+    """How far from certain the pixels are on average: 0 if all are 0 or 1, 1 if all are 0.5."""
     return float((1 - abs(2 * probabilities - 1)).mean())
-
-
-def doubt(probabilities):
-    """The `uncertainty` for each pixel of the smaller of foreground and background, of one in a thousand at least."""
-    share = predicted(probabilities).mean()
-    return uncertainty(probabilities) / max(min(share, 1 - share), 0.001)
 
 
 def complaint(masks, probabilities):
@@ -60,17 +73,20 @@ def complaint(masks, probabilities):
     masks, probabilities: (n, height, width, 1).
     """
     if not np.isfinite(probabilities).all():
-        return "The network returns not-a-number: the training diverged; try a lower --learning-rate."
+        return ("The network returns not-a-number: the training diverged; try a lower "
+                "--learning-rate.")
     low, high = probabilities.min(), probabilities.max()
     if high - low < 0.01:
-        return (f"The prediction is constant: every pixel of every image has probability {low:.3f} to {high:.3f}; "
-                "the network has learned nothing. Try more --steps or another --learning-rate.")
+        return (f"The prediction is constant: every pixel of every image has probability {low:.3f} "
+                f"to {high:.3f}; the network has learned nothing. Try more --steps or another "
+                "--learning-rate.")
     _, mask, prediction = areas(masks, predicted(probabilities))
     pixels = probabilities[0].size
-    # a few stray pixels do not make a prediction
-    for kind, count in (("empty, or nearly so", (prediction < 0.01 * mask).sum()),
-                        ("all foreground, or nearly so", (pixels - prediction < 0.01 * (pixels - mask)).sum())):
+    # A few stray pixels do not make a prediction.
+    empty = np.count_nonzero(prediction < 0.01 * mask)
+    full = np.count_nonzero(pixels - prediction < 0.01 * (pixels - mask))
+    for kind, count in (("empty", empty), ("all foreground", full)):
         if count:
-            return (f"{count} of {len(mask)} predictions are {kind}; if that is wrong, "
-                    "train with more --steps or another --learning-rate.")
+            return (f"{count} of {len(mask)} predictions are {kind}, or nearly so; if that is "
+                    "wrong, train with more --steps or another --learning-rate.")
     return None

@@ -1,19 +1,32 @@
 """The optimisers: their learning rates, and which Adam."""
 
+from common.errors import UserError
+from common.losses import make_loss
 
-def make_optimizer(settings, deep):
-    """The optimiser of the settings, with its learning rate schedule and clipping.
+# How the layers of the levels begin that --deep-rate is for: 40 x 40 pixels and less.
+DEEP = ("down_3", "down_4", "down_5", "bottom", "up_5", "up_4", "up_3")
 
-    deep: how the names of the layers begin that --deep-rate is of.
+
+def prepare(network, settings):
+    """Give a network the settings' loss, and an optimiser at its first step; returns the network.
+
+    Raises `UserError` for a precision that the device does not gain from.
     """
+    from common.backend import device
+
+    if settings.precision == "mixed_float16" and device() == "CPU":
+        raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in "
+                        "float32; leave it out")
+    network.compile(make_optimizer(settings), make_loss(settings))
+    # Else TensorFlow traces the first step twice, for 4 seconds.
+    network.optimizer.build(network.trainable_variables)
+    return network
+
+
+def make_optimizer(settings):
+    """The optimiser of the settings, with its learning rate schedule and clipping."""
     from common.backend import keras
 
-    rate = settings.learning_rate
-    warm_up = round(settings.warm_up * settings.steps)
-    if settings.schedule == "cosine":
-        # starts at one warm-up step's worth, not at 0, where the first update would change nothing
-        rate = keras.optimizers.schedules.CosineDecay(
-            rate / max(1, warm_up), max(1, settings.steps - warm_up), warmup_target=rate, warmup_steps=max(1, warm_up))
     kind = adam() if settings.optimizer == "adam" else keras.optimizers.SGD
 
     class RateByVariable(kind):
@@ -22,12 +35,29 @@ def make_optimizer(settings, deep):
         def update_step(self, gradient, variable, learning_rate):
             factor = settings.bias_rate if len(variable.shape) == 1 else 1  # kernels have more axes
             if settings.deep_rate != 1:
-                path = self._trainable_variables[self._get_variable_index(variable)].path  # TensorFlow's own has none
-                factor *= settings.deep_rate if path.startswith(deep) else 1
+                # TensorFlow's own variable has no path.
+                index = self._get_variable_index(variable)
+                if self._trainable_variables[index].path.startswith(DEEP):
+                    factor *= settings.deep_rate
             super().update_step(gradient, variable, learning_rate * factor)
 
-    optimizer = kind if settings.bias_rate == settings.deep_rate == 1 else RateByVariable
-    return optimizer(rate, global_clipnorm=settings.clip_norm or None)
+    same_rate = settings.bias_rate == settings.deep_rate == 1
+    optimizer = kind if same_rate else RateByVariable
+    return optimizer(learning_rate(settings), global_clipnorm=settings.clip_norm or None)
+
+
+def learning_rate(settings):
+    """The learning rate of the settings, a number or a schedule of Keras."""
+    from common.backend import keras
+
+    rate, steps = settings.learning_rate, settings.steps
+    if settings.schedule == "constant":
+        return rate
+    warm_up = max(1, round(settings.warm_up * steps))
+    # It starts at one warm-up step's worth, not at 0, where the first update would change nothing.
+    return keras.optimizers.schedules.CosineDecay(
+        rate / warm_up, max(1, steps - round(settings.warm_up * steps)),
+        warmup_target=rate, warmup_steps=warm_up)
 
 
 def adam():

@@ -1,66 +1,77 @@
 """Images crossed with initial weights: which of the two decides how a run ends."""
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.stats import friedmanchisquare
 
 from study.figures import finish, panels
-from study.numbers import mean
-from study.results import chance
+from study.statistics import chance, markdown_table
+
+NUMBERS = {"train IoU": "train_iou",
+           "training mask drawn on noise without a shape": "overlap on noise"}
 
 
-def scores(results):
-    """IoU on unseen images, {recipe: by training image and initial weights, float64 (images, weights)}.
+def fields(results):
+    """IoU on unseen images, {recipe: float64 (images, weights)}; none of a single run.
 
     With the training image come other unseen images: both follow from the seed.
     """
-    of = {}
+    recipes = {}
     for variant in results.variants:
-        of.setdefault(replace(results.settings(variant), weights_seed=-1), []).append(variant)
-    of = {results.short(variants[0]).partition(", weights ")[0]: results.paired(variants).T for variants in of.values()}
-    return {recipe: scores for recipe, scores in of.items() if scores.size > 1}
+        recipe = results.short(variant).partition(", weights ")[0]
+        recipes.setdefault(recipe, []).append(variant)
+    scores = {}
+    for recipe, variants in recipes.items():
+        field = results.paired(variants).T
+        if field.size > 1:
+            scores[recipe] = field
+    return scores
 
 
 def table(results):
-    """Markdown: which share of the variance of a recipe's scores is the image's, the weights', of neither alone.
+    """Markdown: which share of the variance of a recipe's scores is the image's, the weights'.
 
-    Beside a share stand the one that chance gives, and p of Friedman's test (1937): are the images, or the weights,
-    ranked alike by all of the other?
+    Beside a share stand the one that chance gives, and p of Friedman's test (1937): are the
+    images, or the weights, ranked alike by all of the other?
     """
-    lines = ["| | images x weights | mean | of the image | of the weights | the rest |", f"|{'---|' * 6}"]
-    for recipe, of in scores(results).items():
-        total = ((of - of.mean()) ** 2).sum() or 1
-        image, weights = (((of.mean(axis=axis) - of.mean()) ** 2).sum() * of.shape[axis] for axis in (1, 0))
-        shares = [f"{share / total:.0%} (by chance {(len(ranked) - 1) / (of.size - 1):.0%}){friedman(ranked)}"
-                  for share, ranked in ((image, of), (weights, of.T))]
-        shares.append(f"{max(total - image - weights, 0) / total:.0%}")
-        lines.append(f"| {recipe} | {of.shape[0]} x {of.shape[1]} | {of.mean():.3f} | {' | '.join(shares)} |")
-    return lines
+    rows = []
+    for recipe, field in fields(results).items():
+        images, weights = field.shape
+        mean = field.mean()
+        total = ((field - mean) ** 2).sum() or 1
+        of_images = weights * ((field.mean(axis=1) - mean) ** 2).sum()
+        of_weights = images * ((field.mean(axis=0) - mean) ** 2).sum()
+        rest = max(total - of_images - of_weights, 0)
+        rows.append([recipe, f"{images} x {weights}", f"{mean:.3f}",
+                     share_of_variance(of_images / total, field),
+                     share_of_variance(of_weights / total, field.T), f"{rest / total:.0%}"])
+    head = ["", "images x weights", "mean", "of the image", "of the weights", "the rest"]
+    return markdown_table(head, rows)
 
 
-def friedman(of):
-    """', p 0.021': how likely it is by chance that the columns of (rows, columns) rank the rows so; or nothing."""
-    same = (of == of[0]).all()  # nothing to rank
-    return "" if same or min(of.shape) < 3 else f", p {chance(friedmanchisquare(*of).pvalue)}"
+def share_of_variance(share, field):
+    """'40% (by chance 17%), p 0.021', for the rows of a field of scores.
+
+    p is how likely it is by chance that the columns rank the rows so.
+    """
+    text = f"{share:.0%} (by chance {(len(field) - 1) / (field.size - 1):.0%})"
+    nothing_to_rank = (field == field[0]).all()
+    if nothing_to_rank or min(field.shape) < 3:
+        return text
+    return f"{text}, p {chance(friedmanchisquare(*field).pvalue)}"
 
 
 def draw(results, path, title):
-    """The scores of each recipe as a field: a row for each training image, a column for each set of weights.
-
-    Without scores nothing is drawn.
-    """
-    if not scores(results):
+    """The scores of each recipe, training images by initial weights; without any there is none."""
+    scores = fields(results)
+    if not scores:
         return
-    figure, axes = panels(len(scores(results)), 3)
-    for panel, (recipe, of) in zip(axes, scores(results).items(), strict=True):
-        image = panel.imshow(of, vmin=0, vmax=1, cmap="cividis")
-        for (row, column), score in np.ndenumerate(of):
-            panel.text(column, row, f"{score:.2f}", ha="center", va="center", color="white" if score < 0.6 else "black")
-        panel.set(title=recipe, xlabel="initial weights", ylabel="training image", xticks=range(of.shape[1]),
-                  yticks=range(of.shape[0]))
+    figure, axes = panels(len(scores), 3)
+    for panel, (recipe, field) in zip(axes, scores.items(), strict=True):
+        image = panel.imshow(field, vmin=0, vmax=1, cmap="cividis")
+        for (row, column), score in np.ndenumerate(field):
+            colour = "white" if score < 0.6 else "black"
+            panel.text(column, row, f"{score:.2f}", ha="center", va="center", color=colour)
+        panel.set(title=recipe, xlabel="initial weights", ylabel="training image",
+                  xticks=range(field.shape[1]), yticks=range(field.shape[0]))
     figure.colorbar(image, ax=axes, label="IoU on unseen images")
     finish(figure, path, title)
-
-
-NUMBERS = {"train IoU": mean("train_iou"), "training mask drawn on noise without a shape": mean("overlap on noise")}

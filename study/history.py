@@ -1,13 +1,20 @@
-"""What happens over the steps: IoU on training and unseen images, and overlap with the training mask."""
+"""What happens over the steps: IoU on training and unseen images, and overlap with the mask."""
+
+from functools import partial
 
 import numpy as np
 
 import train
 from common.plots import BLUE, ORANGE
-from study.figures import GREY, OVERLAP, PINK, TRAIN, UNSEEN, finish, panels
-from study.results import with_interval
+from study.figures import DOTTED, GREY, OVERLAP, PINK, TRAIN, UNSEEN
+from study.figures import chance_level, finish, lines, panels
+from study.statistics import with_interval
 
-CURVES = ("train_iou", "val_iou_mean", "training_mask_overlap")
+CURVES = {  # column of history.csv: colour and label
+    "train_iou": (ORANGE, TRAIN),
+    "val_iou_mean": (BLUE, UNSEEN),
+    OVERLAP[0]: (PINK, OVERLAP[1]),
+}
 
 
 def column(name, step):
@@ -16,8 +23,12 @@ def column(name, step):
 
 
 def measure(run, settings):
-    """The history but its last row, which is of all validation images; those before are of the few that are watched."""
-    return {column(name, point["step"]): point[name] for point in run.history[:-1] for name in CURVES}
+    """The history without its last row, which is of all validation images, not of a few."""
+    row = {}
+    for point in run.history[:-1]:
+        for name in CURVES:
+            row[column(name, point["step"])] = point[name]
+    return row
 
 
 def curve(results, variant, name):
@@ -29,16 +40,17 @@ def curve(results, variant, name):
 def draw(results, path, title):
     """IoU over the steps, a panel for each variant: every seed thin, the mean thick."""
     figure, axes = panels(len(results.variants), 2.6)
+    several_fills = len(results.by_fill()) > 1
     for panel, variant in zip(axes, results.variants, strict=True):
-        for name, colour, label in zip(CURVES, (ORANGE, BLUE, PINK), (TRAIN, UNSEEN, OVERLAP), strict=True):
+        for name, (colour, label) in CURVES.items():
             steps, values = curve(results, variant, name)
-            panel.plot(steps, values.T, color=colour, lw=0.5, alpha=0.5)
-            panel.plot(steps, values.mean(axis=0), color=colour, lw=2.5, label=label)
-        chance = results.values(variant, "training_mask_iou_mean").mean()  # what the training mask scores
-        panel.axhline(chance, color=GREY, ls=":", lw=1.5)
-        panel.annotate("chance", (1, chance), xytext=(3, 2), textcoords="offset points", color=GREY, fontsize=9)
+            lines(panel, steps, values, colour, label, thin=0.5, marker=None)
+        chance = chance_level(results, variant)
+        panel.axhline(chance, **DOTTED)
+        panel.annotate("chance", (1, chance), xytext=(3, 2), textcoords="offset points",
+                       color=GREY, fontsize=9)
         panel.set(xscale="log", xlim=(1, None), ylim=(-0.02, 1.02), xlabel="step (logarithmic)")
-        fill = f",\n{results.settings(variant).fill} fill" if len(results.fills) > 1 else ""
+        fill = f",\n{results.settings(variant).fill} fill" if several_fills else ""
         panel.set_title(results.short(variant) + fill, fontsize=11)
         panel.xaxis.set_major_formatter("{x:g}")
         panel.grid(alpha=0.3)
@@ -47,26 +59,26 @@ def draw(results, path, title):
 
 
 def when_fitted(results, variant):
-    """IoU on the unseen images that are watched when train IoU 0.95 is first seen."""
-    (_, fit), (_, unseen) = (curve(results, variant, name) for name in CURVES[:2])
-    moment = unseen[np.arange(len(fit)), (fit >= 0.95).argmax(axis=1)][(fit >= 0.95).any(axis=1)]
-    return f"{with_interval(moment)}, {len(moment)} runs" if len(moment) else "never fitted"
+    """IoU on the watched unseen images when train IoU 0.95 is first seen."""
+    fitted = curve(results, variant, "train_iou")[1] >= 0.95
+    unseen = curve(results, variant, "val_iou_mean")[1]
+    first = fitted.argmax(axis=1)  # 0 also where it is never fitted
+    scores = unseen[np.arange(len(unseen)), first][fitted.any(axis=1)]
+    return f"{with_interval(scores)}, {len(scores)} runs" if len(scores) else "never fitted"
 
 
-def change(name):
-    """One of CURVES after about a tenth of the steps and at the last step that is watched, and the change."""
-
-    def text(results, variant):
-        steps, values = curve(results, variant, name)
-        tenth = abs(steps - steps[-1] / 10).argmin()
-        return (f"{with_interval(values[:, tenth])} after step {steps[tenth]}, {with_interval(values[:, -1])} after "
-                f"{steps[-1]}, change {with_interval(values[:, -1] - values[:, tenth], '+.4f')}, lowest run "
-                f"{values[:, -1].min():.3f}")
-    return text
+def change(results, variant, name):
+    """One of CURVES after a tenth of the steps and at the last that is watched, and the change."""
+    steps, values = curve(results, variant, name)
+    tenth = abs(steps - steps[-1] / 10).argmin()
+    early, late = values[:, tenth], values[:, -1]
+    return (f"{with_interval(early)} after step {steps[tenth]}, {with_interval(late)} after "
+            f"{steps[-1]}, change {with_interval(late - early, '+.4f')}, lowest run "
+            f"{late.min():.3f}")
 
 
 NUMBERS = {
     "IoU on the watched unseen images when train IoU 0.95 is first seen": when_fitted,
-    "IoU on the watched unseen images": change("val_iou_mean"),
-    "their overlap with the training mask": change("training_mask_overlap"),
+    "IoU on the watched unseen images": partial(change, name="val_iou_mean"),
+    "their overlap with the training mask": partial(change, name="training_mask_overlap"),
 }

@@ -1,17 +1,19 @@
-"""The key numbers of a question: functions of its `results.Results` and a variant, each returns one text."""
+"""Key numbers that several questions share: functions of results and a variant, or columns."""
 
 import numpy as np
 
-from study.results import NULLS, with_interval
+from study.nulls import NULLS
+from study.results import REACHED
+from study.statistics import with_interval
 
 
-def mean(column, form=".3f"):
-    """The mean of a column, with its interval."""
-    return lambda results, variant: with_interval(results.values(variant, column), form)
+def parameters(results, variant):
+    """How many parameters the network has."""
+    return with_interval(results.values(variant, "parameters"), ",.0f")
 
 
 def count(column="val_iou_mean", least=0.9):
-    """In how many runs a column is so large: '8 of 10 runs'; the measure for outcomes with two peaks."""
+    """In how many runs a column is so large: '8 of 10 runs'. For outcomes with two peaks."""
 
     def text(results, variant):
         values = results.values(variant, column)
@@ -19,47 +21,50 @@ def count(column="val_iou_mean", least=0.9):
     return text
 
 
-def count_of_fitted(least=0.9):
-    """In how many runs the training image is fitted so well, and in how many of these IoU 0.9 on unseen images."""
+def count_of_fitted(least):
+    """In how many runs the training image is fitted so well, and the unseen ones to IoU 0.9 too."""
 
     def text(results, variant):
         fitted = results.values(variant, "train_iou") >= least
-        well = fitted & (results.values(variant, "val_iou_mean") >= 0.9)
-        return f"{fitted.sum()} of {len(fitted)} runs, {well.sum()} of these"
+        generalised = fitted & (results.values(variant, "val_iou_mean") >= 0.9)
+        return f"{fitted.sum()} of {len(fitted)} runs, {generalised.sum()} of these"
     return text
 
 
-def reached(goal):
-    """After how many steps the runs were first seen at a training IoU: median, range, how many."""
+def steps_until(goal):
+    """After how many steps a training IoU was first seen: median, range, in how many runs."""
 
     def text(results, variant):
         steps = results.values(variant, f"steps_to_train_iou_{goal}")
-        if np.isnan(steps).all():
+        reached = np.isfinite(steps).sum()
+        if reached == 0:
             return f"never, {len(steps)} runs"
-        some = "" if np.isfinite(steps).all() else f", {np.isfinite(steps).sum()} of {len(steps)} runs"
-        return f"{np.nanmedian(steps):.0f} ({np.nanmin(steps):.0f} to {np.nanmax(steps):.0f}{some})"
+        runs = f", {reached} of {len(steps)} runs" if reached < len(steps) else ""
+        median, low, high = np.nanmedian(steps), np.nanmin(steps), np.nanmax(steps)
+        return f"{median:.0f} ({low:.0f} to {high:.0f}{runs})"
     return text
 
 
 def difference(column, other):
-    """One column minus another of the same run, paired: its mean, with its interval."""
-    return lambda results, variant: with_interval(
-        results.values(variant, column) - results.values(variant, other), "+.4f")
+    """One column minus another of the same run: the mean with its interval."""
+
+    def text(results, variant):
+        differences = results.values(variant, column) - results.values(variant, other)
+        return with_interval(differences, "+.4f")
+    return text
 
 
-STEPS = {f"steps until train IoU {goal} was first seen, median and range": reached(goal) for goal in (0.95, 0.99)}
-# In how many runs the image is fitted, and of these the unseen ones too.
-FITTED = {f"train IoU of {least} or more, and of these IoU of 0.9 or more on unseen images": count_of_fitted(least)
-          for least in (0.9, 0.98)}
+STEPS = {f"steps until train IoU {goal} was first seen, median and range": steps_until(goal)
+         for goal in REACHED}
+FITTED = {f"train IoU of {least} or more, and of these IoU of 0.9 or more on unseen images":
+          count_of_fitted(least) for least in (0.9, 0.98)}
 # Whether the network is better than what scores without one, on the same images.
 AGAINST = {f"against {title}, without a network": difference("val_iou_mean", f"{null}_iou_mean")
            for null, title in NULLS.items()}
 # Whether the training mask is drawn into images that do not hold it.
 TEMPLATE = {
-    "overlap of the predictions with the training mask": mean("training_mask_overlap"),
+    "overlap of the predictions with the training mask": "training_mask_overlap",
     "overlap of 0.9 or more with the training mask": count("training_mask_overlap"),
-    "overlap beyond that of the true shapes": difference("training_mask_overlap", "training_mask_iou_mean"),
+    "overlap beyond that of the true shapes": difference(
+        "training_mask_overlap", "training_mask_iou_mean"),
 }
-# What the mean over the flips and turns of an image adds; columns of averaging.py.
-AVERAGED = {"averaged over flips and turns": mean("averaged_iou_mean"),
-            "what that adds": difference("averaged_iou_mean", "val_iou_mean")}

@@ -1,105 +1,118 @@
 """What a trained network does with images of other kinds than the one it was trained on."""
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 
 from common import metrics
+from common.labels import draw_elsewhere
 from common.plots import BLUE, ORANGE
-from data import circle, draw_elsewhere, draw_mask, fill, random_stream
+from data import circle, draw_mask, random_stream
 from study.figures import GREY, finish, interval, panels
-from study.numbers import mean
+from study.measuring import marked, mean_iou, noise, paint
+from study.numbers import difference
 
 
 def drawn(**changes):
-    """A function of generator and settings that draws the mask of a shape, but for these changes of the settings."""
-    return lambda generator, settings: draw_mask(generator, dataclasses.replace(settings, **changes))
+    """A function of generator and settings that draws a mask, with some settings changed."""
+    return lambda generator, settings: draw_mask(generator, replace(settings, **changes))
 
 
-# Shapes that a network is tested on, filled like the one it was trained on: functions of generator and settings, by the
-# column that holds the IoU.
+def two_shapes(generator, settings):
+    """The mask of two shapes that do not overlap."""
+    mask = draw_mask(generator, settings)
+    return mask | draw_elsewhere(mask, lambda: draw_mask(generator, settings))
+
+
+def cut_circle(generator, settings):
+    """The mask of a circle with its centre on the left or the right border."""
+    height, width = settings.size
+    low, high = settings.radius
+    centre = generator.integers(height), generator.choice((0, width - 1))
+    return circle(centre, generator.integers(low, high + 1), settings.size)
+
+
+def added(greys):
+    """A fill by noise of so many grey values, which is added."""
+    return lambda generator, image, mask: image + mask * generator.integers(greys, size=mask.shape)
+
+
+def flat(grey):
+    """A fill by one grey value."""
+    return lambda generator, image, mask: np.where(mask, grey, image)
+
+
+# Shapes that a network is tested on, filled like the one it was trained on: functions of generator
+# and settings, by the column that holds the IoU.
 TEST_SHAPES = {
     "iou on circles, as trained": draw_mask,
     "iou on rectangles": drawn(shape="rectangle"),
-    "iou on two circles": lambda generator, settings: (
-        (mask := draw_mask(generator, settings)) | draw_elsewhere(generator, mask, settings)),
-    "iou on circles cut by the border": lambda generator, settings: circle(
-        (generator.integers(settings.size[0]), generator.choice((0, settings.size[1] - 1))),
-        generator.integers(settings.radius[0], settings.radius[1] + 1), settings.size),
+    "iou on two circles": two_shapes,
+    "iou on circles cut by the border": cut_circle,
     "iou on radius 5 to 9": drawn(radius=(5, 9)),
     "iou on radius 50 to 70": drawn(radius=(50, 70)),
     "iou on canvas of 512 x 512": drawn(size=(512, 512)),
 }
-# Fills of a circle, whatever the network was trained on: functions of generator, noise and mask, likewise.
+# Fills that it is tested on, in the shape that it was trained on: functions of generator, image
+# without a shape, and mask.
 TEST_FILLS = {
-    "iou on a fill of noise": lambda generator, noise, mask: noise + mask * generator.integers(80, size=mask.shape),
-    "iou on a fill of noise, half as strong": lambda generator, noise, mask: (
-        noise + mask * generator.integers(40, size=mask.shape)),
-    "iou on a fill of noise, twice as strong": lambda generator, noise, mask: (
-        noise + mask * generator.integers(160, size=mask.shape)),
-    "iou on a fill of the background, 40 brighter": lambda generator, noise, mask: noise + mask * 40,
-    "iou on a fill of grey 40": lambda generator, noise, mask: np.where(mask, 40, noise),
-    "iou on a fill of grey 40, mixed half with noise": lambda generator, noise, mask: (
-        np.where(mask, (40 + noise) // 2, noise)),
-    "iou on a fill of grey 80": lambda generator, noise, mask: np.where(mask, 80, noise),
-    "iou on a fill of grey 0": lambda generator, noise, mask: np.where(mask, 0, noise),
+    "iou on a fill of noise": added(80),
+    "iou on a fill of noise, half as strong": added(40),
+    "iou on a fill of noise, twice as strong": added(160),
+    "iou on a fill of the background, 40 brighter": lambda _, image, mask: image + mask * 40,
+    "iou on a fill of grey 40": flat(40),
+    "iou on a fill of grey 40, mixed half with noise":
+        lambda _, image, mask: np.where(mask, (40 + image) // 2, image),
+    "iou on a fill of grey 80": flat(80),
+    "iou on a fill of grey 0": flat(0),
 }
 MARKED = "share marked without a shape"
-
-
-def plain_noise(generator, settings):
-    """An image without a shape, integer (height, width)."""
-    return generator.integers(settings.noise, size=settings.size)
+COLUMNS = (*TEST_SHAPES, *TEST_FILLS, MARKED)
+NUMBERS = {name: name for name in COLUMNS}
 
 
 def measure(run, settings, images=10):
-    """Mean IoU on each of TEST_SHAPES and TEST_FILLS, and the share of pixels marked in images without a shape."""
+    """Mean IoU on each of TEST_SHAPES and TEST_FILLS, and what is marked where no shape is."""
     generator = random_stream(settings.seed, "test")
     row = {}
-    for name, draw in TEST_SHAPES.items():
-        masks = [draw(generator, settings) for _ in range(images)]
-        row[name] = iou_on(run, [(paint(generator, mask, settings), mask) for mask in masks])
-    for name, paint_in in TEST_FILLS.items():
+    for name, draw_shape in TEST_SHAPES.items():
+        masks = [draw_shape(generator, settings) for _ in range(images)]
+        row[name] = mean_iou(run, [paint(generator, mask, settings) for mask in masks], masks)
+    for name, fill in TEST_FILLS.items():
         masks = [draw_mask(generator, settings) for _ in range(images)]
-        row[name] = iou_on(run, [(paint_in(generator, plain_noise(generator, settings), mask), mask) for mask in masks])
-    marked = predictions(run, [plain_noise(generator, settings) for _ in range(images)])
-    return {**row, MARKED: marked.mean()}
-
-
-def paint(generator, mask, settings):
-    """An image, integer (height, width), with the shape of a mask filled as the settings say."""
-    return fill(generator, generator.integers(settings.noise, size=mask.shape), mask, settings)
-
-
-def predictions(run, images):
-    """Predicted foreground, bool (n, height, width, 1), of a list of images (height, width)."""
-    import model  # Keras starts slowly: a list of the questions does not need it
-
-    X = np.stack(images)[..., np.newaxis].astype("float32")
-    return metrics.predicted(model.predict(run.network, X))
-
-
-def iou_on(run, samples):
-    """Mean IoU of the trained network on a list of image and mask, both (height, width)."""
-    images, masks = zip(*samples, strict=True)
-    return metrics.iou(np.stack(masks)[..., np.newaxis], predictions(run, images)).mean()
+        filled = [fill(generator, noise(generator, settings), mask) for mask in masks]
+        row[name] = mean_iou(run, filled, masks)
+    row[MARKED] = marked(run, [noise(generator, settings) for _ in range(images)]).mean()
+    return row
 
 
 def draw(results, path, title):
     """IoU on each kind of image, by the fill that the network was trained on."""
-    columns = [*TEST_SHAPES, *TEST_FILLS]
+    columns = COLUMNS[:-1]
     figure, (axes,) = panels(1, 5.2)
-    for variant, colour, shift in zip(results.variants, (BLUE, ORANGE), (-0.15, 0.15), strict=False):
+    for variant, colour, shift in zip(
+            results.variants, (BLUE, ORANGE), (-0.15, 0.15), strict=False):
+        label = f"trained with {results.settings(variant).fill} fill"
         for y, column in enumerate(columns):
             values = results.values(variant, column)
             axes.plot(values, np.full(len(values), y + shift), ".", color=colour, alpha=0.4)
-            interval(axes, y + shift, values, colour,
-                     label=f"trained with {results.settings(variant).fill} fill" if y == 0 else None)
-    axes.set(xlim=(-0.02, 1.02), ylim=(len(columns) - 0.4, -0.6), xlabel="IoU", yticks=range(len(columns)),
+            interval(axes, y + shift, values, colour, None if y else label)
+    axes.set(xlim=(-0.02, 1.02), ylim=(len(columns) - 0.4, -0.6), xlabel="IoU",
+             yticks=range(len(columns)),
              yticklabels=[name.removeprefix("iou on ") for name in columns])
     axes.axhline(len(TEST_SHAPES) - 0.5, color=GREY, lw=0.8)
     axes.grid(axis="x", alpha=0.3)
     finish(figure, path, title, axes)
 
 
-NUMBERS = {name: mean(name) for name in (*TEST_SHAPES, *TEST_FILLS, MARKED)}
+def averaged(run, settings):
+    """Mean and least IoU on the unseen images, averaged over the flips and turns of each."""
+    import model
+
+    X, Y = run.validation
+    iou = metrics.iou(Y, metrics.predicted(model.predict(run.network, X, average=True)))
+    return {"averaged_iou_mean": iou.mean(), "averaged_iou_min": iou.min()}
+
+
+AVERAGED = {"averaged over flips and turns": "averaged_iou_mean",
+            "what that adds": difference("averaged_iou_mean", "val_iou_mean")}

@@ -1,80 +1,83 @@
-"""Whether what a network learned is bound to its place: the training shape in new noise, there and further away."""
+"""Whether what a network learned is bound to its place: the training shape in new noise, moved."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from common import metrics
-from common.plots import BLUE, ORANGE
 from data import create_data, random_stream
-from study.figures import GREY, UNSEEN, finish, panels
+from study.figures import BORDERS, DOTTED, UNSEEN, finish, lines, panels
+from study.measuring import mean_iou, paint, training_mask
 from study.memory import networks
-from study.other_images import paint, predictions
-from study.results import with_interval
+from study.statistics import with_interval
 
-RINGS = (0, 16, 32, 48, 64)  # pixels from where the training shape lies; each ring reaches in to the one before
-COLOURS = {"zero": (BLUE, "with a border (zeros)"), "circular": (ORANGE, "without (circular padding)")}
+# Pixels from where the training shape lies; each ring reaches in to the one before.
+RINGS = (0, 16, 32, 48, 64)
 
 
 def column(ring):
-    """The column that holds the IoU where the training shape lies so far from its place."""
+    """The column of the IoU where the training shape lies so far from its place."""
     return f"iou up to {ring} pixels from its place" if ring else "iou in its place"
 
 
 def measure(run, settings, images=10):
-    """IoU on new noise with the training shape, in its place and whole in each of RINGS around it; "" without room."""
-    mask, generator, row = run.train[1][0, ..., 0] > 0, random_stream(settings.seed, "test"), {}
+    """IoU on new noise with the training shape in each of RINGS; "" without room."""
+    generator = random_stream(settings.seed, "test")
+    row = {}
     for ring in RINGS:
-        row[column(ring)] = ""
-        if len(masks := moved(mask, ring, generator, images)):
-            found = predictions(run, [paint(generator, of, settings) for of in masks])
-            row[column(ring)] = metrics.iou(masks[..., np.newaxis], found).mean()
+        masks = moved(training_mask(run), ring, generator, images)
+        painted = [paint(generator, mask, settings) for mask in masks]
+        row[column(ring)] = mean_iou(run, painted, masks) if painted else ""
     return row
 
 
 def moved(mask, ring, generator, count):
-    """So many masks, bool (n, height, width), with the foreground of `mask` moved into one of RINGS; none without room.
+    """So many masks, bool (n, height, width), with the foreground of `mask` moved into a ring.
+
+    It stays whole. Without room there is no such mask.
     """
-    inner = max((of for of in RINGS if of < ring), default=-1)
-    shifts = [shift for shift in shifts_inside(mask) if inner < np.hypot(*shift) <= ring]
-    chosen = generator.choice(shifts, count) if shifts else ()
+    height, width = mask.shape
+    pixels = np.argwhere(mask)
+    top, left = pixels.min(axis=0)
+    bottom, right = pixels.max(axis=0)
+    down, across = np.mgrid[-top : height - bottom, -left : width - right]
+    distance = np.hypot(down, across)
+    inner = max([smaller for smaller in RINGS if smaller < ring], default=-1)
+    inside = (inner < distance) & (distance <= ring)
+    shifts = np.stack([down[inside], across[inside]], axis=1)
+    chosen = generator.choice(shifts, count) if len(shifts) else ()
     return np.array([np.roll(mask, shift, axis=(0, 1)) for shift in chosen])
 
 
-def stays(settings, seeds, count=30):
-    """What a prediction scores in each of RINGS that is the training mask wherever the shape lies: a list of means."""
-    scores = {ring: [] for ring in RINGS}
+def scores_of_template(settings, seeds, count=30):
+    """What the training mask itself scores, drawn in its place, for each of RINGS: mean IoU."""
+    overlaps = {ring: [] for ring in RINGS}
     for seed in range(seeds):
-        mask = create_data(1, replace(settings, seed=seed))[1][0, ..., 0] > 0
-        for ring, of in scores.items():
-            of += [(mask & other).sum() / (mask | other).sum()
-                   for other in moved(mask, ring, random_stream(seed, "test"), count)]
-    return [np.mean(of) for of in scores.values()]
-
-
-def shifts_inside(mask):
-    """The shifts, (rows, columns), by which the foreground of a mask, bool (height, width), stays whole."""
-    (top, left), (bottom, right) = (of(np.argwhere(mask), axis=0) for of in (np.min, np.max))
-    return [(down, across) for down in range(-top, mask.shape[0] - bottom)
-            for across in range(-left, mask.shape[1] - right)]
+        _, Y = create_data(1, replace(settings, seed=seed))
+        mask = Y[0, ..., 0] > 0
+        for ring in RINGS:
+            masks = moved(mask, ring, random_stream(seed, "test"), count)
+            drawn = np.broadcast_to(mask, masks.shape)
+            overlaps[ring].extend(metrics.iou(masks, drawn))
+    return [np.mean(scores) for scores in overlaps.values()]
 
 
 def draw(results, path, title):
-    """IoU over the distance from the place of the training shape, a panel for each network; every seed is thin.
+    """IoU over the distance from the place of the training shape, with and without a border.
 
-    Without networks that are there with and without a border nothing is drawn.
+    There is a panel for each network that has both; without any nothing is drawn.
     """
-    if not networks(results):
+    compared = networks(results)
+    if not compared:
         return
-    figure, axes = panels(len(networks(results)), 2.5)
-    for panel, (name, variants) in zip(axes, networks(results).items(), strict=True):
+    figure, axes = panels(len(compared), 2.5)
+    for panel, (name, variants) in zip(axes, compared.items(), strict=True):
         for padding, variant in variants.items():
-            colour, label = COLOURS[padding]
-            values = results.stacked(variant, [column(ring) for ring in RINGS])  # (seeds, rings)
-            panel.plot(RINGS, values.T, color=colour, lw=0.9, alpha=0.5)
-            panel.plot(RINGS, np.nanmean(values, axis=0), color=colour, lw=2.5, marker="o", label=label)
-        panel.plot(RINGS, stays(results.settings(variant), len(values)), color=GREY, ls=":", lw=1.5,
-                   label="the training mask, drawn in its place")
+            scores = results.stacked(variant, map(column, RINGS))  # (seeds, rings)
+            lines(panel, RINGS, scores, *BORDERS[padding])
+        template = scores_of_template(results.settings(variant), len(scores))
+        panel.plot(RINGS, template, **DOTTED, label="the training mask, drawn in its place")
         panel.set(ylim=(-0.03, 1.03), xticks=RINGS, xlabel="pixels from its place")
         panel.set_title(name, fontsize=11)
         panel.grid(alpha=0.3)
@@ -82,15 +85,14 @@ def draw(results, path, title):
     finish(figure, path, title, axes[0])
 
 
-def score(ring):
+def score(results, variant, ring):
     """IoU in a ring, and of how many seeds if not all have room in it."""
+    values = results.values(variant, column(ring))
+    scores = values[np.isfinite(values)]
+    if not len(scores):
+        return "no room"
+    runs = f", {len(scores)} of {len(values)} runs" if len(scores) < len(values) else ""
+    return with_interval(scores) + runs
 
-    def text(results, variant):
-        values = results.values(variant, column(ring))
-        known = values[np.isfinite(values)]
-        some = f", {len(known)} of {len(values)} runs" if len(known) < len(values) else ""
-        return with_interval(known) + some if len(known) else "no room"
-    return text
 
-
-NUMBERS = {column(ring): score(ring) for ring in RINGS}
+NUMBERS = {column(ring): partial(score, ring=ring) for ring in RINGS}

@@ -1,64 +1,87 @@
-"""The race of two solutions: after how many steps the memory would be there, after how many the rule, and who wins.
+"""The race of two solutions: after how many steps memory and rule would be there, and who wins.
 
-Both times are measured where the other solution cannot be had: the memory's where nothing is added inside the mask, so
-that there is no rule (--strength 0), the rule's on a fresh image at every step, so that nothing can be remembered.
+Both times are measured where the other solution cannot be had: the memory's where nothing is added
+inside the mask, so that there is no rule (--strength 0), the rule's on a fresh image at every step,
+so that nothing can be remembered. A racer is a recipe for which both are there.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import LogLocator
-from scipy.stats import spearmanr
 
-from common.plots import BLUE, ORANGE
 from data import create_data
-from study.figures import GREY, finish, label_each, panels
 from study.question import RACERS
-from study.results import ENOUGH, bootstrap, with_interval
+from study.statistics import markdown_table, with_interval
 
 GOALS = (0.5, 0.8, 0.9)  # IoU
 CURVES = {"train_iou": "training image", "val_iou_mean": "unseen images"}
+RESAMPLED = 1000  # times that the seeds are drawn anew, for an interval
+FORETELLERS = ("ratio", "the steps to the rule alone", "those to the memory alone")
 
 
 def column(curve, goal):
-    """The column that holds the step at which one of CURVES was first seen at a goal."""
+    """The column of the step at which one of CURVES was first seen at a goal."""
     return f"steps to {goal} on the {CURVES[curve]}"
 
 
 def measure(run, settings):
-    """The steps at which training and unseen images were first seen at each of GOALS, "" where they never were.
+    """The steps at which each of CURVES was first seen at each of GOALS; "" where it never was.
 
     Unseen images are the few that are watched, and after the last step all.
     """
-    return {column(curve, goal): next((point["step"] for point in run.history if point[curve] >= goal), "")
-            for curve in CURVES for goal in GOALS}
+    row = {}
+    for curve in CURVES:
+        for goal in GOALS:
+            reached = (point["step"] for point in run.history if point[curve] >= goal)
+            row[column(curve, goal)] = next(reached, "")
+    return row
 
 
-def racers(results):
-    """The variants that train on one image with a rule to find, {variant: (that without a rule, that without memory)}.
+class Race(NamedTuple):
+    """What came of the racers, each float64 (racers, seeds).
 
-    Those that lack one of the two are left out.
+    Resampled there are more axes between the two.
     """
-    by_settings = {results.settings(variant): variant for variant in results.variants}
-    found = {}
-    for settings, variant in by_settings.items():
-        memory, rule = replace(settings, strength=0.0), replace(settings, samples=settings.steps)
-        if settings.samples == 1 and settings.strength > 0 and {memory, rule} <= by_settings.keys():
-            found[variant] = by_settings[memory], by_settings[rule]
-    return found
+
+    memory: np.ndarray  # steps to the memory, infinite where it never comes
+    rule: np.ndarray  # steps to the rule, likewise
+    scores: np.ndarray  # IoU on unseen images, from one image
+
+    def ratios(self):
+        """Median steps to the rule over median steps to the memory, without the axis of seeds.
+
+        Under 1 the rule is first. It is nan where neither comes.
+        """
+        return divided(np.median(self.rule, axis=-1), np.median(self.memory, axis=-1))
+
+    def foretellers(self):
+        """What may foretell the score of a racer, as FORETELLERS says."""
+        return self.ratios(), np.median(self.rule, axis=-1), np.median(self.memory, axis=-1)
+
+    def generalises(self, goal):
+        """Whether most runs of each racer come to the goal on unseen images."""
+        return (self.scores >= goal).mean(axis=-1) > 0.5
+
+    def decided(self, goal):
+        """In how many racers who is first says rightly whether most runs come to the goal."""
+        return ((self.ratios() < 1) == self.generalises(goal)).sum(axis=0)
+
+    def of(self, racers):
+        """The race of some racers, bool (racers,)."""
+        return Race(*(array[racers] for array in self))
+
+    def resampled(self, generator):
+        """The race with seeds drawn anew, each array (racers, RESAMPLED, seeds)."""
+        seeds = self.scores.shape[-1]
+        drawn = generator.integers(seeds, size=(RESAMPLED, seeds))
+        return Race(*(array[:, drawn] for array in self))
 
 
-def races(results, goal):
-    """Of each of `racers`: steps to the memory and to the rule, and IoU on unseen images; float64 (racers, seeds).
-
-    The seeds are those that all have. Steps are infinite where the goal was not reached.
-    """
-    variants = [(memory, rule, variant) for variant, (memory, rule) in racers(results).items()]
-    everything = sum(variants, ())
-    parts = [results.paired(everything, of)[part::3] for part, of in enumerate(
-        (column("train_iou", goal), column("val_iou_mean", goal), "val_iou_mean"))]
-    return *map(or_never, parts[:2]), parts[2]
+def divided(rule, memory):
+    """Steps to the rule over steps to the memory, nan where neither comes."""
+    with np.errstate(invalid="ignore"):
+        return rule / memory
 
 
 def or_never(steps):
@@ -66,227 +89,187 @@ def or_never(steps):
     return np.where(np.isnan(steps), np.inf, steps)
 
 
-def ratios(memory, rule):
-    """Median steps to the rule over median steps to the memory, of each racer; nan where neither is reached.
+def racers(results):
+    """{variant on one image: (the same without a rule, the same with nothing to remember)}.
 
-    memory, rule: (racers, seeds). Under 1 the rule is first.
+    Racers that lack one of the two are left out.
     """
-    return over(np.median(rule, axis=1), np.median(memory, axis=1))
+    variants = {results.settings(variant): variant for variant in results.variants}
+    complete = {}
+    for settings, variant in variants.items():
+        memory = variants.get(replace(settings, strength=0.0))
+        rule = variants.get(replace(settings, samples=settings.steps))
+        if settings.samples == 1 and settings.strength > 0 and memory and rule:
+            complete[variant] = memory, rule
+    return complete
 
 
-def over(rule, memory):
-    """Steps to the rule over steps to the memory, nan where neither is reached."""
-    with np.errstate(invalid="ignore"):
-        return rule / memory
+def race_to(results, goal):
+    """The `Race` to a goal, of the seeds that all variants have."""
+    variants = []
+    for variant, (memory, rule) in racers(results).items():
+        variants += [memory, rule, variant]
+    memory = results.paired(variants, column("train_iou", goal))[0::3]
+    rule = results.paired(variants, column("val_iou_mean", goal))[1::3]
+    return Race(or_never(memory), or_never(rule), results.paired(variants)[2::3])
 
 
-# What may foretell the score of a racer, in words: functions of steps to memory and rule, both (racers, seeds).
-FORETOLD_BY = {
-    "ratio": ratios,
-    "the steps to the rule alone": lambda memory, rule: np.median(rule, axis=1),
-    "those to the memory alone": lambda memory, rule: np.median(memory, axis=1),
-}
-
-
-def rank_correlation(by, scores):
-    """Spearman's rank correlation of what may foretell a racer's score, (racers,), with its mean; nan is left out.
-
-    scores: (racers, seeds). Itself nan where there is no order.
-    """
-    scores, known = scores.mean(axis=1), ~np.isnan(by)
-    if len(set(by[known])) < 2 or len(set(scores[known])) < 2:
-        return np.nan
-    return spearmanr(by[known], scores[known]).statistic
-
-
-def decided(memory, rule, scores, goal):
-    """Whether of each racer who is first says rightly if most runs come to the goal, bool (racers,).
-
-    memory, rule, scores: (racers, seeds).
-    """
-    return (ratios(memory, rule) < 1) == comes(scores, goal)
-
-
-def comes(scores, goal):
-    """Whether most runs of each racer come to the goal, bool (racers,); scores: (racers, seeds)."""
-    return (scores >= goal).mean(axis=1) > 0.5
-
-
-HEAD = ("recipes", "IoU", "who is first says rightly whether most runs come to it", "with the seeds drawn anew",
-        "right if all are said to", "right by a limit on the steps to the rule, chosen afterwards",
-        "fail, of a ratio under 0.5", "come to it, of one above 2",
-        *(f"rank correlation of the score with {what}" for what in FORETOLD_BY))
-
-
-def correlations(results, words, chosen, timed=False):
-    """Markdown, cells under HEAD: for each of GOALS how often who is first won, and rank correlations; over seeds.
-
-    chosen: bool (racers,), those that count, and words, what they are called. timed: without those whose memory does
-    not come in most runs, of which nothing is known but that. None counts of which neither solution comes.
-    """
-    lines, generator = [], np.random.default_rng(0)
-    for goal in GOALS:
-        memory, rule, scores = races(results, goal)
-        known = chosen & ~np.isnan(ratios(memory, rule)) & (np.isfinite(np.median(memory, axis=1)) | (not timed))
-        memory, rule, scores = memory[known], rule[known], scores[known]
-        samples = [(memory[:, some], rule[:, some], scores[:, some])
-                   for some in generator.integers(scores.shape[1], size=(1000, scores.shape[1]))]
-        of, generalise, steps = ratios(memory, rule), comes(scores, goal), np.median(rule, axis=1)
-        low, high = np.percentile([decided(*sample, goal).sum() for sample in samples], [2.5, 97.5], method="nearest")
-        by_limit = max(((steps <= limit) == generalise).sum() for limit in (0, *steps))
-        cells = [words, goal, f"{decided(memory, rule, scores, goal).sum()} of {len(of)}", f"{low} to {high}",
-                 generalise.sum(), by_limit, f"{((of < 0.5) & ~generalise).sum()} of {(of < 0.5).sum()}",
-                 f"{((of > 2) & generalise).sum()} of {(of > 2).sum()}"]
-        for by in FORETOLD_BY.values():
-            again = [rank_correlation(by(*sample[:2]), sample[2]) for sample in samples]
-            correlation = rank_correlation(by(memory, rule), scores)
-            cells.append("no order" if np.isnan(correlation) else "{:+.2f} [{:+.2f}, {:+.2f}]".format(
-                correlation, *np.nanpercentile(again, [2.5, 97.5])))
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return lines
-
-
-def within(results, goal=0.9):
-    """Markdown: what foretells the score among the runs of one racer: its ratio, or the size of its circle."""
-    settings = [results.settings(variant) for variant in racers(results)]
-    memory, rule, scores = races(results, goal)
-    sizes = [[create_data(1, replace(of, seed=seed))[1].sum() for seed in range(scores.shape[1])] for of in settings]
-    said = []
-    for each in (over(rule, memory), np.array(sizes)):
-        of = [rank_correlation(by, score[:, np.newaxis]) for by, score in zip(each, scores, strict=True)]
-        said.append([correlation for correlation in of if not np.isnan(correlation)])
-    if not all(said):
-        return []
-    ratio, size = (with_interval(of, "+.2f") for of in said)
-    return [f"* Among the runs of one recipe, on average over the recipes, the score has a rank correlation of "
-            f"{ratio} with the run's own ratio, and of {size} with the size of its training circle."]
-
-
-def ratio(memory, rule):
-    """'0.85 [0.62, 1.16]': the ratio of one racer and its interval over seeds; memory, rule: steps, (seeds,)."""
-    samples = np.random.default_rng(0).integers(len(rule), size=(1000, len(rule)))
-    again = over(*(np.median(steps[samples], axis=1) for steps in (rule, memory)))
-    of = over(np.median(rule), np.median(memory))
-    if np.isnan(of):
-        return "neither"
-    low, high = np.nanpercentile(again, [2.5, 97.5], method="nearest")
-    return f"{of:.2f} [{low:.2f}, {high:.2f}]".replace("inf", "never")
-
-
-def middle(values):
-    """'34 (20 to 61)': median and range of steps, some of which may never have been."""
-    low, median, high = (f"{step:.0f}" if np.isfinite(step) else "never"
-                         for step in (values.min(), np.median(values), values.max()))
-    return f"{median} ({low} to {high})"
-
-
-def table(results):
-    """Markdown: a line for each racer, then what it says of the prediction; nothing before both times are known."""
-    if not (found := racers(results)):
-        return []
-    each = {goal: races(results, goal) for goal in GOALS}
-    memory, rule, scores = each[GOALS[-1]]
-    fitted = or_never(results.paired(list(found), column("train_iou", GOALS[-1])))
-    head = ["", f"steps to the memory, train IoU {GOALS[-1]}", f"steps to the rule, unseen IoU {GOALS[-1]}",
-            f"steps until its one image is fitted, train IoU {GOALS[-1]}", "IoU on unseen images after one",
-            *(f"rule over memory at {goal}, with its interval; runs that come to it" for goal in GOALS)]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for number, variant in enumerate(found):
-        cells = [name(results, variant), middle(memory[number]), middle(rule[number]), middle(fitted[number]),
-                 with_interval(scores[number]), *(
-                     f"{ratio(of[0][number], of[1][number])}; {(of[2][number] >= goal).sum()} of {len(of[2][number])}"
-                     for goal, of in each.items())]
-        lines.append(f"| {' | '.join(cells)} |")
-    bordered = np.array([results.settings(variant).padding == "zero" for variant in found])
-    first = np.array([name(results, variant) in (*RACERS, "2017, today's weights, zero padding") for variant in found])
-    groups = {"the first nine": first, "with a border": bordered, "with and without": np.ones_like(bordered)}
-    lines += ["", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
-    for words, of in groups.items():
-        if of.any() and (words != "with a border" or not of.all()):
-            lines += correlations(results, words, of)
-    if np.isinf([np.median(of[0], axis=1) for of in each.values()]).any():
-        lines += correlations(results, "whose memory comes in most runs", np.ones_like(bordered), timed=True)
-    return [*lines, "", *within(results)]
-
-
-def name(results, variant):
+def racer_name(results, variant):
     """A racer in words."""
     return results.short(variant).removesuffix(": one image")
 
 
-def draw(results, path, title, goal=0.9):
-    """IoU on unseen images of each racer over steps to the rule over steps to the memory; faint: every seed.
+def rank_correlation(values, scores):
+    """Spearman's rank correlation along the first axis of two arrays, without values that are nan.
 
-    Arrows lead from a recipe with zeros beyond the border to the same without a border.
-    Racers of which neither is reached are left out; without racers nothing is drawn.
+    It is nan where there is no order. (SciPy has none for many short rows at a time.)
     """
-    if not racers(results):
-        return
-    figure, (axes,) = panels(1, 4.6)
-    variants, (memory, rule, scores) = list(racers(results)), races(results, goal)
-    of, each, edges, places, taken = ratios(memory, rule), over(rule, memory), (0.02, 10), {}, []
-    for number, variant in enumerate(variants):
-        if np.isnan(of[number]):
-            continue
-        bordered = results.settings(variant).padding == "zero"
-        colour, label = (BLUE, "with a border (zeros)") if bordered else (ORANGE, "without (circular padding)")
-        low, high = bootstrap(tuple(scores[number])) if len(scores[number]) >= ENOUGH else (scores[number].mean(),) * 2
-        x, y = np.clip(of[number], *edges), scores[number].mean()
-        axes.plot(np.clip(each[number], *edges), scores[number], ".", color=colour, alpha=0.25)
-        axes.errorbar(x, y, yerr=[[max(y - low, 0)], [max(high - y, 0)]], color=colour, marker="o", ms=8, capsize=4,
-                      zorder=3, label=label if label not in axes.get_legend_handles_labels()[1] else None)
-        places[results.settings(variant)] = x, y, name(results, variant).removesuffix(", zero padding")
-        taken += [(x, height) for height in np.linspace(low, high, 12)]
-    for settings, (*end, _) in places.items():
-        with_border = replace(settings, padding="zero")
-        if with_border != settings and with_border in places:
-            axes.annotate("", end, places[with_border][:2], arrowprops=dict(
-                arrowstyle="->", color=GREY, shrinkA=6, shrinkB=6, connectionstyle="arc3,rad=-0.15"))
-    axes.axvline(1, color=GREY, ls=":", lw=1.5)
-    axes.axhline(results.values(variants[0], "training_mask_iou_mean").mean(), color=GREY, ls=":", lw=1.5,
-                 label="chance: the training mask on other images")
-    axes.set(xscale="log", xlim=(edges[0] / 1.3, 1.3 * edges[1]), ylim=(-0.03, 1.03),
-             ylabel="IoU on images it never saw, from one image",
-             xlabel=f"steps to the rule / steps to the memory (IoU {goal})\n"
-                    "(at the left edge the memory never comes, at the right the rule; faint: single runs)")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
-    figure.canvas.draw()  # now the points are where they stay, but for the line that the title takes
-    label_each(axes, [place for settings, place in places.items()
-                      if settings.padding == "zero" or replace(settings, padding="zero") not in places],
-               axes.transData.transform(taken))
-    finish(figure, path, title)
+    there = ~np.isnan(values)
+    x, y = ranks(values), ranks(np.where(there, scores, np.nan))
+    with np.errstate(invalid="ignore"):
+        n = there.sum(axis=0)
+        covariance = (x * y).sum(axis=0) / n
+        return covariance / (np.sqrt((x**2).sum(axis=0) / n) * np.sqrt((y**2).sum(axis=0) / n))
 
 
-def draw_strength(results, path, title, goal=0.5):
-    """Over the strength of what is added inside: steps to rule and memory, and IoU after one and after fresh images."""
-    figure, (above, below) = plt.subplots(2, 1, figsize=(8, 6), dpi=100, layout="constrained", sharex=True)
-    for padding, colour, words in (("zero", BLUE, "with a border (zeros)"),
-                                   ("circular", ORANGE, "without (circular padding)")):
-        of = {results.settings(variant).strength: (variant, *both) for variant, both in racers(results).items()
-              if results.settings(variant).padding == padding}
-        if not of:
-            continue
-        strengths, variants = list(of), list(of.values())
-        memory, rule = ([np.median(or_never(results.values(variant[part], column(curve, goal))))
-                         for variant in variants] for part, curve in enumerate(CURVES, start=1))
-        above.plot(strengths, rule, color=colour, marker="o", lw=2.5, label=words)
-        above.plot(strengths, memory, color=colour, ls="--", lw=2)
-        one, fresh = ([results.values(variant[part]) for variant in variants] for part in (0, 2))
-        for strength, values in zip(strengths, one, strict=True):
-            below.plot(np.full(len(values), strength), values, ".", color=colour, alpha=0.3)
-        # medians: some runs end with an empty prediction, and a mean lies where no run does
-        below.plot(strengths, [np.median(values) for values in one], color=colour, marker="o", lw=2.5)
-        below.plot(strengths, [np.median(values) for values in fresh], color=colour, ls=":", lw=2)
-    above.set(ylabel=f"steps to IoU {goal}\n(solid: rule; dashed: memory)", yscale="log")
-    below.set(ylabel="median IoU on unseen images\n(solid: from one image; dotted: 400)",
-              xlabel="strength of the noise added inside", xscale="log", ylim=(-0.03, 1.03))
-    for panel in (above, below):
-        panel.grid(alpha=0.3)
-        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        panel.xaxis.set_major_formatter("{x:g}")
-    above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    above.yaxis.set_major_formatter("{x:g}")
-    above.yaxis.set_minor_formatter("")
-    finish(figure, path, title, above)
+def ranks(values):
+    """The ranks along the first axis, less their mean; ties share theirs, and nan has 0."""
+    above = (values[:, np.newaxis] > values).sum(axis=1)
+    equal = (values[:, np.newaxis] == values).sum(axis=1)
+    middle = ((equal > 0).sum(axis=0) + 1) / 2
+    return np.where(equal > 0, above + (equal + 1) / 2 - middle, 0)
+
+
+def table(results):
+    """Markdown: a line for each racer, then what they say of the prediction.
+
+    There is none before both times are known of a racer.
+    """
+    names = {variant: racer_name(results, variant) for variant in racers(results)}
+    if not names:
+        return []
+    races = {goal: race_to(results, goal) for goal in GOALS}
+    rows = []
+    for words, chosen in groups(results, names, races).items():
+        rows += correlations(races, words, chosen)
+    head = ["recipes", "IoU", "who is first says rightly whether most runs come to it",
+            "with the seeds drawn anew", "right if all are said to",
+            "right by a limit on the steps to the rule, chosen afterwards",
+            "fail, of a ratio under 0.5", "come to it, of one above 2"]
+    for foreteller in FORETELLERS:
+        head.append(f"rank correlation of the score with {foreteller}")
+    return [*table_of_racers(results, names, races), "", *markdown_table(head, rows), "",
+            *within(results, races)]
+
+
+def groups(results, names, races):
+    """The racers that are looked at together: {words: {goal: bool (racers,)}}.
+
+    names: {variant: racer}; races: {goal: Race}.
+    """
+    first_nine = {*RACERS, "2017, today's weights, zero padding"}
+    first = np.array([name in first_nine for name in names.values()])
+    with_border = np.array([results.settings(variant).padding == "zero" for variant in names])
+    comes = {goal: np.isfinite(np.median(race.memory, axis=1)) for goal, race in races.items()}
+    chosen = {}
+    if first.any():
+        chosen["the first nine"] = dict.fromkeys(races, first)
+    if with_border.any() and not with_border.all():
+        chosen["with a border"] = dict.fromkeys(races, with_border)
+    chosen["with and without"] = dict.fromkeys(races, np.ones_like(first))
+    if not np.all([*comes.values()]):  # of the others nothing is known but that it does not
+        chosen["whose memory comes in most runs"] = comes
+    return chosen
+
+
+def table_of_racers(results, names, races):
+    """Markdown: steps, scores and ratios of each racer; names: {variant: racer}."""
+    last = GOALS[-1]
+    head = ["", f"steps to the memory, train IoU {last}", f"steps to the rule, unseen IoU {last}",
+            f"steps until its one image is fitted, train IoU {last}",
+            "IoU on unseen images after one"]
+    for goal in GOALS:
+        head.append(f"rule over memory at {goal}, with its interval; runs that come to it")
+    memory, rule, scores = races[last]
+    fitted = or_never(results.paired(list(names), column("train_iou", last)))
+    rows = []
+    for number, name in enumerate(names.values()):
+        cells = [name, median_and_range(memory[number]), median_and_range(rule[number]),
+                 median_and_range(fitted[number]), with_interval(scores[number])]
+        for goal, race in races.items():
+            come = (race.scores[number] >= goal).sum()
+            cells.append(f"{ratio(race.of([number]))}; {come} of {race.scores.shape[1]}")
+        rows.append(cells)
+    return markdown_table(head, rows)
+
+
+def median_and_range(steps):
+    """'34 (20 to 61)': steps, some of which may be infinite."""
+    texts = [f"{step:.0f}" if np.isfinite(step) else "never"
+             for step in (np.median(steps), steps.min(), steps.max())]
+    return "{} ({} to {})".format(*texts)
+
+
+def ratio(race):
+    """'0.85 [0.62, 1.16]': the ratio of the one racer of a race, and its interval over seeds."""
+    (value,) = race.ratios()
+    if np.isnan(value):
+        return "neither"
+    (again,) = race.resampled(np.random.default_rng(0)).ratios()
+    low, high = np.nanpercentile(again, [2.5, 97.5], method="nearest")
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]".replace("inf", "never")
+
+
+def correlations(races, words, chosen):
+    """A row for each goal: how often who is first wins, and rank correlations; over seeds.
+
+    races: {goal: Race}. chosen: {goal: bool (racers,)}, those that count, and words, what they are
+    called. None counts of which neither solution comes.
+    """
+    generator = np.random.default_rng(0)
+    rows = []
+    for goal, race in races.items():
+        race = race.of(chosen[goal] & ~np.isnan(race.ratios()))
+        again = race.resampled(generator)
+        low, high = np.percentile(again.decided(goal), [2.5, 97.5], method="nearest")
+        ratios, generalises = race.ratios(), race.generalises(goal)
+        steps = np.median(race.rule, axis=1)
+        by_limit = max(((steps <= limit) == generalises).sum() for limit in (0, *steps))
+        fail, come = ~generalises & (ratios < 0.5), generalises & (ratios > 2)
+        rows.append([
+            words, goal, f"{race.decided(goal)} of {len(ratios)}", f"{low} to {high}",
+            generalises.sum(), by_limit, f"{fail.sum()} of {(ratios < 0.5).sum()}",
+            f"{come.sum()} of {(ratios > 2).sum()}", *foretold(race, again)])
+    return rows
+
+
+def foretold(race, again):
+    """The rank correlation of the scores with each of FORETELLERS, and its interval over seeds."""
+    texts = []
+    for values, values_again in zip(race.foretellers(), again.foretellers(), strict=True):
+        correlation = rank_correlation(values, race.scores.mean(axis=-1))
+        resampled = rank_correlation(values_again, again.scores.mean(axis=-1))
+        if np.isnan(correlation):
+            texts.append("no order")
+        else:
+            low, high = np.nanpercentile(resampled, [2.5, 97.5])
+            texts.append(f"{correlation:+.2f} [{low:+.2f}, {high:+.2f}]")
+    return texts
+
+
+def within(results, races):
+    """Markdown: what foretells the score among the runs of one racer: its ratio, or its circle."""
+    memory, rule, scores = races[GOALS[-1]]
+    sizes = np.empty(scores.shape)
+    for number, variant in enumerate(racers(results)):
+        for seed in range(scores.shape[1]):
+            _, Y = create_data(1, replace(results.settings(variant), seed=seed))
+            sizes[number, seed] = Y.sum()
+    by_ratio = rank_correlation(divided(rule, memory).T, scores.T)
+    by_size = rank_correlation(sizes.T, scores.T)
+    by_ratio, by_size = by_ratio[~np.isnan(by_ratio)], by_size[~np.isnan(by_size)]
+    if not by_ratio.size or not by_size.size:
+        return []
+    return [f"* Among the runs of one recipe, on average over the recipes, the score has a rank "
+            f"correlation of {with_interval(by_ratio, '+.2f')} with the run's own ratio, and of "
+            f"{with_interval(by_size, '+.2f')} with the size of its training circle."]

@@ -1,4 +1,6 @@
-"""How far from the edge of the mask the pixels lie that a good network gets wrong, on trained and on unseen images."""
+"""How far from the edge of its mask a good network errs, on trained and on unseen images."""
+
+from functools import partial
 
 import cv2
 import numpy as np
@@ -6,52 +8,60 @@ import numpy as np
 from common import metrics
 from common.plots import BLUE, ORANGE
 from study.figures import TRAIN, UNSEEN, finish, panels
-from study.results import with_interval
+from study.statistics import with_interval
 
-EDGES = (1, 2, 3, 4, 6, 10, 226)  # pixels from the nearest pixel of the other kind; the last is beyond any of 160 x 160
+# Pixels from the nearest pixel of the other kind; the last is beyond any of 160 x 160.
+EDGES = (1, 2, 3, 4, 6, 10, 226)
 WHERE = {"trained": TRAIN, "unseen": UNSEEN}
 
 
 def column(where, distance):
-    """The column that holds how many pixels of an image are wrong at up to so many pixels from the edge of its mask."""
+    """The column of the wrong pixels of an image up to so many pixels from the edge of its mask."""
     return f"wrong pixels within {distance} of the edge, {where}"
 
 
 def measure(run, settings):
-    """Wrong pixels an image, by their distance from the edge; the first training images, and all validation images.
+    """Wrong pixels an image, by their distance from the edge.
 
-    The training images are as many as validation images at most. 1 is a pixel that touches the other side.
+    Of all validation images, and of the first training images, as many at most.
     """
     import model
 
     row = {}
     for where, (X, Y) in (("trained", run.train), ("unseen", run.validation)):
-        X, Y = X[: settings.validation], Y[: settings.validation]
-        wrong = metrics.predicted(model.predict(run.network, X)) != (Y > 0)
-        distance = np.stack([from_edge(mask[..., 0] > 0) for mask in Y])[..., np.newaxis]
-        row |= {column(where, most): wrong[distance <= most].sum() / len(Y) for most in EDGES}
+        count = settings.validation
+        X, Y = X[:count], Y[:count]
+        predictions = metrics.predicted(model.predict(run.network, X))
+        wrong = predictions != (Y > 0)
+        distance = np.stack([from_edge(mask > 0) for mask in Y])
+        for edge in EDGES:
+            row[column(where, edge)] = wrong[distance <= edge].sum() / len(Y)
     return row
 
 
 def from_edge(mask):
-    """How far each pixel of a mask, bool (height, width), is from the nearest of the other kind, pixels."""
-    inside, outside = (cv2.distanceTransform(side.astype("uint8"), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-                       for side in (mask, ~mask))
-    return inside + outside
+    """How far each pixel of a mask, bool (height, width, 1), is from the other kind, pixels."""
+    distances = 0
+    for side in (mask.astype("uint8"), (~mask).astype("uint8")):
+        distances += cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return distances[..., np.newaxis]
 
 
 def draw(results, path, title):
-    """Wrong pixels an image by their distance from the edge of the mask, a panel for each variant."""
+    """Wrong pixels an image by their distance from the edge of the mask, a panel a variant."""
     figure, axes = panels(len(results.variants), 3.2)
-    names = [*map(str, EDGES[:-1]), "more"]
     for panel, variant in zip(axes, results.variants, strict=True):
-        for (where, label), colour, shift in zip(WHERE.items(), (ORANGE, BLUE), (-0.2, 0.2), strict=True):
-            within = results.stacked(variant, [column(where, most) for most in EDGES])  # (seeds, distances)
-            values = np.diff(within, axis=1, prepend=0)
-            panel.bar(np.arange(len(EDGES)) + shift, values.mean(axis=0), 0.4, color=colour, label=label,
-                      yerr=values.std(axis=0))
-        panel.set(xlabel="distance from the edge of the mask, up to, pixels", xticks=range(len(EDGES)))
-        panel.set_xticklabels(names, fontsize=9)
+        for where, colour, shift in (("trained", ORANGE, -0.2), ("unseen", BLUE, 0.2)):
+            columns = [column(where, edge) for edge in EDGES]
+            within = results.stacked(variant, columns)
+            between = np.diff(within, axis=1, prepend=0)  # (seeds, distances)
+            x = np.arange(len(EDGES)) + shift
+            panel.bar(
+                x, between.mean(axis=0), 0.4, yerr=between.std(axis=0),
+                color=colour, label=WHERE[where])
+        panel.set(
+            xlabel="distance from the edge of the mask, up to, pixels", xticks=range(len(EDGES)))
+        panel.set_xticklabels([*EDGES[:-1], "more"], fontsize=9)
         panel.set_title(results.short(variant), fontsize=11)
         panel.grid(axis="y", alpha=0.3)
     axes[0].set_ylabel("wrong pixels an image")
@@ -60,14 +70,14 @@ def draw(results, path, title):
     finish(figure, path, title, axes[0])
 
 
-def wrong(where):
-    """Wrong pixels an image, and which share of those of all runs lies within two pixels of the edge."""
+def wrong_pixels(results, variant, where):
+    """Wrong pixels an image, and the share of those of all runs within two pixels of the edge."""
+    near = results.values(variant, column(where, 2))
+    everywhere = results.values(variant, column(where, EDGES[-1]))
+    share = near.sum() / everywhere.sum() if everywhere.any() else 1
+    wrong = with_interval(everywhere, ".1f")
+    return f"{wrong}, of these {share:.3f} within two pixels of the edge"
 
-    def text(results, variant):
-        near, all_of_them = (results.values(variant, column(where, most)) for most in (2, EDGES[-1]))
-        share = near.sum() / all_of_them.sum() if all_of_them.any() else 1
-        return f"{with_interval(all_of_them, '.1f')}, of these {share:.3f} within two pixels of the edge"
-    return text
 
-
-NUMBERS = {f"wrong pixels on {label}": wrong(where) for where, label in WHERE.items()}
+NUMBERS = {f"wrong pixels on {label}": partial(wrong_pixels, where=where)
+           for where, label in WHERE.items()}

@@ -16,7 +16,8 @@ from common.files import read_table
 from common.folders import FINISHED, read_whole
 from scripts import REPOSITORY, command
 
-NARROW = "--width 0.03125 --steps 60 --size 32 32 --radius 5 9 --validation 3 --watch 1 --checkpoint 0.2".split()
+NARROW = ("--width 0.03125 --steps 60 --size 32 32 --radius 5 9 --validation 3 --watch 1 "
+          "--checkpoint 0.2").split()
 # python -m study, as if it had one narrow question alone; after its name the number of seeds
 STUDY = """
 import json, sys
@@ -29,8 +30,8 @@ def draw(results, path):
 
 brief = dict(width=1 / 32, size=(32, 32), radius=(5, 9), validation=2, watch=1)
 questions.QUESTIONS.clear()
-questions.QUESTIONS["narrow"] = Question("How long?", {
-    f"{steps} steps, noise fill": dict(steps=steps, **brief) for steps in (2, 3, 4)}, draws={"narrow.png": draw})
+variants = {f"{steps} steps, noise fill": dict(steps=steps, **brief) for steps in (2, 3, 4)}
+questions.QUESTIONS["narrow"] = Question("How long?", variants, draws={"narrow.png": draw})
 sys.argv[0] = "study"
 run_script(__main__.main)
 """
@@ -41,15 +42,23 @@ def study_line(seeds, *flags):
     return [sys.executable, "-c", STUDY, "narrow", "--seeds", str(seeds), *flags]
 
 
+def training_line(seed):
+    """The command line of a brief training."""
+    return command("train.py", *NARROW, "--output", "new", "--seed", seed)
+
+
 # Of each script the folder of its results, and two ways to run it that leave different ones.
-WAYS = {"train.py": ("new", *(command("train.py", *NARROW, "--output", "new", "--seed", seed) for seed in "12")),
-        "test.py": ("vis", command("test.py", "--images", "5"), command("test.py", "--folder", "images"))}
+WAYS = {
+    "train.py": ("new", training_line("1"), training_line("2")),
+    "test.py": ("vis", command("test.py", "--images", "5"), command("test.py", "--images", "3")),
+}
 
 
 def started(line, folder):
     """The process of a command line in a folder."""
-    return subprocess.Popen([*map(str, line)], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen([*map(str, line)], cwd=folder, env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def ended(process):
@@ -59,12 +68,12 @@ def ended(process):
 
 
 def run(line, folder):
-    """The same of a command line in a folder."""
+    """Run a command line in a folder; exit status and what it said on stderr."""
     return ended(started(line, folder))
 
 
 def state(folder):
-    """The results in a folder, {name: digest of what is in it}; without the seconds that something took."""
+    """The results in a folder, {name: digest of what is in it}; without seconds."""
     found = {}
     for path in sorted(Path(folder).rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -97,8 +106,9 @@ def alive(process):
 
 
 def kill(process, folder, moment, draw):
-    """Kill a process at a random moment: of its whole time in seconds, or soon after a file is there, a pattern.
+    """Kill a process at a random moment.
 
+    moment: the seconds that it takes in all, or a pattern: soon after a file of that name is there.
     Returns whether it was still at work.
     """
     if isinstance(moment, str):
@@ -112,7 +122,7 @@ def kill(process, folder, moment, draw):
     process.kill()
     process.wait()
     begin = time.monotonic()
-    while left := [of for of in below if alive(of)]:  # processes of a study, which nobody would look for
+    while left := [child for child in below if alive(child)]:  # of a study: nobody looks for them
         assert time.monotonic() < begin + 30, left
         time.sleep(0.1)
     process.communicate()
@@ -126,5 +136,6 @@ def rows(folder):
 
 
 def without_seconds(found):
-    """The same as a set without the seconds that something took, and the commit."""
-    return {tuple((name, value) for name, value in row if "seconds" not in name and name != "commit") for row in found}
+    """A set of rows without the seconds that something took, and the commit."""
+    names = {name for row in found for name, _ in row if "seconds" not in name} - {"commit"}
+    return {tuple(cell for cell in row if cell[0] in names) for row in found}

@@ -10,13 +10,17 @@ REPOSITORY = Path(__file__).parent.parent
 
 def command(name, *flags):
     """The command line of one of the scripts, 'train.py', or of a folder that is one, 'study'."""
-    return [sys.executable, *([REPOSITORY / name] if name.endswith(".py") else ["-m", name]), *flags]
+    script = [REPOSITORY / name] if name.endswith(".py") else ["-m", name]
+    return [sys.executable, *script, *flags]
 
 
 def run(folder, name, *flags):
     """Run a script in `folder`; returns the finished process with its output as text."""
-    environment = os.environ if name.endswith(".py") else {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(command(name, *flags), cwd=folder, capture_output=True, text=True, env=environment)
+    environment = {**os.environ}
+    if not name.endswith(".py"):
+        environment["PYTHONPATH"] = str(REPOSITORY)
+    return subprocess.run(command(name, *flags), cwd=folder, env=environment, capture_output=True,
+                          text=True)
 
 
 def contents(folder):

@@ -54,13 +54,15 @@ def test_a_run_that_is_killed_leaves_the_old_results_or_the_new_and_goes_on(
         assert run(way, tmp_path) == (0, "")
         assert seen(folder) == new
         assert not {path.name for path in folder.iterdir()} & {UNFINISHED, FINISHED, FOLDER}
-    record_property(f"{name} killed", f"{times}, {counts['at work']} at work: {counts['old']} left the old results, "
-                                      f"{counts['new']} the new, of {counts['not read']} nobody looked; "
-                                      f"{counts['resumed']} were resumed")
+    record_property(f"{name} killed", (
+        f"{times}, {counts['at work']} at work: {counts['old']} left the old results, "
+        f"{counts['new']} the new, of {counts['not read']} nobody looked; "
+        f"{counts['resumed']} were resumed"))
 
 
 def test_a_study_that_is_killed_keeps_every_row_and_goes_on(tmp_path, times, record_property):
     folder, draw, counts = tmp_path / "output" / "study", random.Random("study"), Counter()
+    paths = (folder / "narrow.png", folder / "report.md")
     begin = time.monotonic()
     assert run(study_line(2), tmp_path) == (0, "")
     seconds = time.monotonic() - begin
@@ -79,8 +81,7 @@ def test_a_study_that_is_killed_keeps_every_row_and_goes_on(tmp_path, times, rec
         counts[f"{len(after)} rows"] += 1
         if not folder.exists():
             continue
-        report = read_whole(folder, lambda: [
-            (folder / name).read_text() for name in ("narrow.png", "report.md") if (folder / name).exists()])
+        report = read_whole(folder, lambda: [path.read_text() for path in paths if path.exists()])
         if report:  # a whole one, with its figure
             assert f"| 2 steps, noise fill | {len(json.loads(report[0]))} |" in report[1]
     assert run(study_line(2), tmp_path) == (0, "")
@@ -88,7 +89,8 @@ def test_a_study_that_is_killed_keeps_every_row_and_goes_on(tmp_path, times, rec
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
         "narrow.csv", "narrow.png", "report.md"}
     at_work = counts.pop("at work")
-    record_property("study killed", f"{times}, {at_work} at work: {dict(sorted(counts.items()))} were there")
+    record_property("study killed", (
+        f"{times}, {at_work} at work: {dict(sorted(counts.items()))} were there"))
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -99,12 +101,16 @@ def test_the_memory_of_a_long_study_stays_flat(tmp_path, times, processes, recor
     memory = []
     while process.poll() is None:
         with contextlib.suppress(psutil.NoSuchProcess):
-            all_of_it = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-            memory.append((len(rows(tmp_path / "output" / "study")),
-                           sum(of.memory_info().rss for of in all_of_it) / 2**20))
+            parent = psutil.Process(process.pid)
+            used = sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True)))
+            memory.append((len(rows(tmp_path / "output" / "study")), used / 2**20))
         time.sleep(1)
     assert ended(process) == (0, "")
-    most = [max(of for done, of in memory if done // times == part) for part in range(4)]
+    quarters = [[], [], [], []]
+    for done, used in memory:
+        if done < 4 * times:
+            quarters[done // times].append(used)
+    most = [max(quarter) for quarter in quarters]
     record_property(f"{4 * times} trainings in {processes} processes",
-                    f"at most {', '.join(f'{of:,.0f}' for of in most)} MiB in the four quarters")
+                    f"at most {', '.join(map('{:,.0f}'.format, most))} MiB in the four quarters")
     assert most[3] < 1.15 * most[1]

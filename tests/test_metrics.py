@@ -1,17 +1,18 @@
-"""Scores on masks whose scores are known, words for predictions that say nothing, and what scores without a network."""
+"""Scores on masks whose scores are known, words for predictions that say nothing, and nulls."""
 
 import numpy as np
 import pytest
 
-from common.baselines import back_projection, blur_otsu, nulls
+from common.baselines import blur_otsu
 from common.metrics import complaint, dice, iou, predicted, training_mask_overlap
 from common.settings import Settings
 from data import create_data
+from study.nulls import back_projection, nulls
 
 
 def masks(*rows):
     """One-row masks, (n, 1, width, 1), from strings of 0 and 1."""
-    return np.array([[int(pixel) for pixel in row] for row in rows], "float32")[:, np.newaxis, :, np.newaxis]
+    return np.array([[list(map(int, row))] for row in rows], "float32")[..., np.newaxis]
 
 
 @pytest.mark.parametrize(("mask", "prediction", "expected_iou", "expected_dice"), [
@@ -35,7 +36,8 @@ def test_scores_are_per_image():
 
 
 def test_the_threshold_is_one_half():
-    assert predicted(np.array([0.0, 0.49, 0.51, 1.0, np.nan])).tolist() == [False, False, True, True, False]
+    probabilities = np.array([0.0, 0.49, 0.51, 1.0, np.nan])
+    assert predicted(probabilities).tolist() == [False, False, True, True, False]
 
 
 def test_complaints_name_constant_empty_full_and_diverged_predictions():
@@ -64,24 +66,28 @@ def test_blur_and_otsu_find_a_brighter_circle_and_no_other():
     assert iou(Y, blur_otsu(X)).mean() < 0.4
 
 
-@pytest.mark.parametrize("changes", [{}, {"fill": "constant"}, {"fill": "constant", "level": 60}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"fill": "constant"}, {"fill": "constant", "level": 60}], ids=str)
 def test_the_histogram_of_one_sample_finds_the_shape_in_others(changes):
     settings = Settings(**changes)
     (image,), (mask,) = create_data(1, settings)
     X, Y = create_data(5, settings, "validation")
     assert iou(Y, back_projection(X, image, mask)).min() > 0.9
     assert iou(Y, back_projection(X, image, 1 - mask)).max() < 0.5  # it is learned, not known
-    assert back_projection(X + 90, image, mask).shape == Y.shape  # grey values that the sample does not have
+    brighter = X + 90  # with grey values that the sample does not have
+    assert back_projection(brighter, image, mask).shape == Y.shape
 
 
 def test_what_scores_without_a_network_sees_the_training_samples_and_nothing_else():
-    train, X = create_data(2), create_data(5, stream="validation")[0]
-    predictions = nulls(X, *train)
-    assert list(predictions) == ["training_mask", "blur_otsu", "histogram"]
-    assert all(of.shape == X.shape and of.dtype == bool for of in predictions.values())
-    assert all(np.array_equal(of, train[1][0] > 0) for of in predictions["training_mask"])
-    assert np.array_equal(predictions["blur_otsu"], blur_otsu(X))
-    assert np.array_equal(predictions["histogram"], back_projection(X, train[0][0], train[1][0]))
+    samples, masks = create_data(2)
+    X, _ = create_data(5, stream="validation")
+    predictions = nulls(X, samples, masks)
+    assert set(predictions) == {"training_mask", "blur_otsu", "histogram"}
+    for prediction in predictions.values():
+        assert (prediction.shape, prediction.dtype) == (X.shape, bool)
+    assert (predictions["training_mask"] == (masks[0] > 0)).all()
+    assert (predictions["blur_otsu"] == blur_otsu(X)).all()
+    assert (predictions["histogram"] == back_projection(X, samples[0], masks[0])).all()
 
 
 def test_overlap_with_the_training_mask_takes_several_masks_in_turn():

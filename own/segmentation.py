@@ -1,0 +1,257 @@
+"""Segment the images of a folder with what was trained: `python -m own segment`.
+
+It leaves a mask and an outline of each, a contact sheet and a table in vis/,
+and says which images the network is least sure of: the ones to label next.
+"""
+
+import dataclasses
+import itertools
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from common import baselines, metrics
+from common.command_line import fields_of, parse
+from common.errors import UserError
+from common.files import check_folder, write_table
+from common.folders import check_inputs, holding, in_place_of, left_in, read_whole
+from common.images import write_png
+from common.pictures import FALSE_ALARM, MISSED, fitted, picked, sheet
+from common.screen import Screen
+from common.settings import read_settings
+from own.exposure import predict_image
+from own.images import check_same_size, images_in, in_8_bits, in_channels, read_image, read_mask
+from own.pictures import THE_NETWORK, YOUR_MASK, as_seen, outlined
+from own.settings import OwnSettings
+from test import score_lines
+
+LEAST_SURE = 3  # images that are named as those to label next
+TILE = 236  # side of the tiles of the contact sheet, pixels
+
+
+class Folder(NamedTuple):
+    """What a folder of one's own images holds, and their masks."""
+
+    images: list  # paths, in the order of their names
+    masks: dict  # {image: mask} of those images that have one in --masks
+    left_out: list  # paths: masks that lie among the images
+
+
+def read_folder(settings):
+    """The `Folder` of the settings' --folder and --masks.
+
+    Masks among the images are those that the network was trained on, and what is called as a mask
+    of another image. What earlier runs left there is passed over. Raises `UserError` for a folder
+    that holds no images, or masks that do not fit.
+    """
+    passed_over = {os.path.realpath(path) for path in settings.mask}
+    for place in (settings.output, settings.vis):
+        passed_over |= {os.path.realpath(Path(place, name)) for name in left_in(place)}
+    files = images_in(settings.folder, "--folder")
+    files = [path for path in files if os.path.realpath(path) not in passed_over]
+    left_out = set(itertools.chain.from_iterable(masks_among(files, files, settings).values()))
+    images = [path for path in files if path not in left_out]
+    if not images:
+        raise UserError(f"{settings.folder} holds masks alone; name the folder of the images")
+    for path, other in itertools.pairwise(sorted(images, key=lambda path: path.stem)):
+        if path.stem == other.stem:
+            raise UserError(f"{settings.folder} holds {path.name} and {other.name}, which would "
+                            "leave one mask; rename one of them")
+    masks = {}
+    if settings.masks:
+        same = os.path.realpath(settings.masks) == os.path.realpath(settings.folder)
+        others = images_in(settings.folder if same else settings.masks, "--masks")
+        for image, named in masks_among(images, others, settings).items():
+            masks[image] = named[0]
+        if not masks:
+            raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of "
+                            f"{settings.folder}, such as {images[0].stem}.png; rename the masks")
+    return Folder(images, masks, [path for path in files if path in left_out])
+
+
+def masks_among(images, files, settings):
+    """{image: those of the files that may be its mask, by their names}, of images with any; paths.
+
+    A mask is called as the image, cell_mask of cell, or Y_1 of X_1; the likeliest is first. In the
+    folder of the image its own name is that of a mask only with another suffix, if the masks of
+    the training were called so: cell.png of cell.jpg.
+    """
+    suffixes, by_stem, masks = set(), {}, {}
+    for image, mask in zip(map(Path, settings.image), map(Path, settings.mask), strict=True):
+        if image.with_suffix("") == mask.with_suffix(""):
+            suffixes.add(mask.suffix)
+    for path in files:
+        by_stem.setdefault(path.stem, []).append(path)
+    for image in images:
+        names = [image.stem, f"{image.stem}_mask"]
+        if image.stem.startswith("X_"):
+            names.append(f"Y_{image.stem.removeprefix('X_')}")
+        for name in names:
+            for path in by_stem.get(name, []):
+                is_beside = name == image.stem and path.parent == image.parent
+                has_other_suffix = path.suffix in suffixes and path.suffix != image.suffix
+                if has_other_suffix or not is_beside:
+                    masks.setdefault(image, []).append(path)
+    return masks
+
+
+def check_images(settings, folder):
+    """Raise `UserError` for an image or mask of a `Folder` that is no good or would be replaced."""
+    if os.path.realpath(settings.vis) == os.path.realpath(settings.folder):
+        raise UserError(f"--vis {settings.vis} is the folder of your images; name another")
+    results = ["contact_sheet.png", "metrics.csv"]
+    for path in folder.images:
+        results += [f"masks/{path.stem}.png", f"overlays/{path.stem}.png"]
+    network = [Path(settings.output, name) for name in ("model.keras", "settings.json")]
+    inputs = [*folder.images, *folder.masks.values(), *settings.image, *settings.mask, *network]
+    check_inputs(settings.vis, "--vis", inputs, results)
+    for path in folder.images:
+        image = read_image(path)  # takes little beside segmenting it
+        if path in folder.masks:
+            mask, _ = read_mask(folder.masks[path])
+            check_same_size(image, path, mask, folder.masks[path])
+
+
+def segment_folder(settings, network, folder, show):
+    """Segment the images of a `Folder` into `settings.vis`, in place of what was left there.
+
+    These are masks/, overlays/, contact_sheet.png and metrics.csv; they change when all are there.
+    show(number, name) is told of every image that is done. Returns the rows of metrics.csv, as
+    dicts. Raises `UserError` if a file cannot be written, or the network returns not-a-number.
+    """
+    rows, tiles = [], []
+    on_sheet = {folder.images[number] for number in picked(len(folder.images))}
+    trained_on = dict(zip(map(os.path.realpath, settings.image), settings.mask, strict=True))
+    with in_place_of(settings.vis) as results:
+        for path in folder.images:
+            image, mask_path = read_image(path), trained_on.get(os.path.realpath(path))
+            probabilities = predict_image(network, image, settings.match, settings.average)
+            if not np.isfinite(probabilities).all():
+                raise UserError(f"the network in {settings.output} returns not-a-number: its "
+                                "training diverged; train again with a lower --learning-rate")
+            prediction = metrics.predicted(probabilities)
+            row = {
+                "image": path.name,
+                "trained_on": "yes" if mask_path else "no",
+                "foreground_share": f"{prediction.mean():.6f}",
+                "uncertainty": f"{metrics.uncertainty(probabilities):.6f}",
+            }
+            if path in folder.masks:
+                row |= own_scores(image, prediction, *read_mask(folder.masks[path]))
+            rows.append(row)
+            picture = as_seen(image)
+            overlay = outlined(picture, (prediction, FALSE_ALARM))
+            write_png(results / "masks" / f"{path.stem}.png", prediction * np.uint8(255))
+            write_png(results / "overlays" / f"{path.stem}.png", overlay)
+            if path in on_sheet:
+                tiles.append(tile(picture, prediction, row, mask_path))
+            show(len(rows), path.name)
+        write_table(rows, results / "metrics.csv")
+        number = "the IoU with the mask" if folder.masks else "the share of the foreground"
+        sheet(tiles, f"{len(tiles)} of {len(rows)} images; the number is {number}",
+              results / "contact_sheet.png", (YOUR_MASK, THE_NETWORK), TILE)
+    return rows
+
+
+def own_scores(image, prediction, mask, labelled):
+    """What metrics.csv holds of an image with a mask: IoU and Dice over its labelled pixels.
+
+    Also of blur + Otsu, of whose two sides the better counts, for the foreground may be the
+    darker. image: grey values (height, width, channels); the others bool (height, width, 1).
+    Nothing if no pixel is labelled.
+    """
+    scores = {}
+    if not labelled.any():
+        return scores
+    truth = (mask & labelled)[np.newaxis]
+    for method, sides in (("network", [prediction]), ("blur_otsu", blur_otsu_sides(image))):
+        for name, score in (("iou", metrics.iou), ("dice", metrics.dice)):
+            best = max(score(truth, (side & labelled)[np.newaxis])[0] for side in sides)
+            scores[f"{method}_{name}"] = f"{best:.6f}"
+    return scores
+
+
+def blur_otsu_sides(image):
+    """Both sides of blur + Otsu's threshold, the brighter first, bool (height, width, 1).
+
+    image: grey values (height, width, channels), of 16 bits as float32.
+    """
+    grey = in_8_bits(in_channels(image, 1))
+    brighter = baselines.blur_otsu(grey[np.newaxis])[0]
+    return brighter, ~brighter
+
+
+def tile(picture, prediction, row, mask_path):
+    """An image on the contact sheet, picture and caption, by its row of metrics.csv.
+
+    picture: BGR uint8 (height, width, 3); prediction: bool (height, width, 1); mask_path: of the
+    mask of an image that was trained on, which is shown instead.
+    """
+    outline, words = (prediction, FALSE_ALARM), f"{prediction.mean():.1%}"
+    if "network_iou" in row:
+        words = f"IoU {float(row['network_iou']):.3f}"
+    if mask_path and os.path.exists(mask_path):
+        outline, words = (np.logical_and(*read_mask(mask_path)), MISSED), "labelled"
+    return outlined(fitted(picture, TILE, TILE), outline), f"{row['image']}: {words}"
+
+
+def least_sure(rows):
+    """The names of those images that the network is least sure of, by the rows of metrics.csv."""
+    others = [row for row in rows if row["trained_on"] == "no"]
+    others.sort(key=lambda row: float(row["uncertainty"]), reverse=True)
+    return [row["image"] for row in others[: min(LEAST_SURE, len(others) // 2)]]
+
+
+def closing_lines(settings, rows, left_out):
+    """What is said of the images of a folder, as lines of text."""
+    lines = [f"{len(rows)} images of {settings.folder}"]
+    if left_out:
+        names = ", ".join(path.name for path in left_out[:3])
+        lines[0] += f"; {len(left_out)} left out as masks: {names}"
+    # what was trained on says little
+    scored = [row for row in rows if "network_iou" in row and row["trained_on"] == "no"]
+    if settings.masks:
+        lines.append(f"{len(scored)} of them have a mask in {settings.masks} and were not trained "
+                     "on")
+    if scored:
+        scores = {"network": {}, "blur + Otsu": {}}
+        for name in ("iou", "dice"):
+            for method, column in (("network", "network"), ("blur + Otsu", "blur_otsu")):
+                values = [float(row[f"{column}_{name}"]) for row in scored]
+                scores[method][name] = np.array(values)
+        lines += score_lines(scores, [row["image"] for row in scored])
+    if unsure := least_sure(rows):
+        lines.append(f"least sure of {', '.join(unsure)}: label one of these next")
+    contact_sheet = Path(settings.vis, "contact_sheet.png")
+    return [*lines, f"look at {contact_sheet}, masks/ and overlays/ beside it"]
+
+
+def main():
+    fields = fields_of("output", "vis", "masks", "average", "match", kind=OwnSettings)
+    given = parse(__doc__, fields, words=("folder", "of images"))
+    folders = given.pop("folder")
+    if len(folders) != 1:
+        raise UserError("name one folder of images: own segment FOLDER")
+    output = Path(given.get("output", OwnSettings.output))
+
+    def read_trained():
+        trained = read_settings(output / "settings.json", OwnSettings)
+        return dataclasses.replace(trained, folder=folders[0], **given)
+
+    # Mistakes are told before Keras starts.
+    settings = read_whole(output, read_trained)
+    check_folder(settings.vis, "--vis")
+    folder = read_folder(settings)
+    check_images(settings, folder)
+
+    import model  # noqa: F401  the file may hold a layer of it
+    from common import model_file
+
+    # A training may have ended meanwhile: network and settings are those of one run.
+    network, settings = read_whole(
+        output, lambda: (model_file.load(output / "model.keras"), read_trained()))
+    with holding(settings.vis, "--vis"), Screen("image", len(folder.images)) as screen:
+        rows = segment_folder(settings, network, folder, screen.show)
+    print("\n".join(closing_lines(settings, rows, folder.left_out)))

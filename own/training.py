@@ -1,0 +1,220 @@
+"""Train the network on one or a few images of your own: `python -m own train`.
+
+    python -m own train cells/01.png cells/01_mask.png
+    python -m own segment cells
+
+A mask has two values, or is a transparent PNG with light strokes on the
+foreground and dark ones on the background. Two CPU cores need two minutes.
+"""
+
+import dataclasses
+import itertools
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from common import metrics
+from common.checkpoints import Checkpoint, fingerprint, interrupted
+from common.command_line import fields_of, parse
+from common.errors import UserError
+from common.files import check_folder, write_table
+from common.folders import check_inputs, holding, in_place_of
+from common.optimizers import prepare
+from common.screen import STARTED, Screen, command, network_name
+from common.settings import write_settings
+from own.crops import crops, excerpt, read_labelled
+from own.exposure import exposure, predict_image
+from own.pictures import draw_fit
+from own.settings import OwnSettings
+from train import PARTS, TrainingState
+
+RECORDS = 20  # rows of the history
+FILES = ("model.keras", "settings.json", "history.csv", "fit.png")  # what is left in --output
+
+
+@dataclasses.dataclass
+class OwnTrainingState(TrainingState):
+    """How far a training on one's own images is: what goes on from there needs this alone."""
+
+    step: int = 0
+    losses: list = dataclasses.field(default_factory=list)  # of the steps since the last row
+
+
+class OwnRun(NamedTuple):
+    """A finished training on one's own images."""
+
+    network: object  # the trained Keras model
+    labelled: list  # `Labelled` images, of large ones an excerpt
+    predictions: list  # of each of them, bool (height, width, 1)
+    iou: list  # of each, over its labelled pixels
+    complaint: str | None  # a sentence, if a prediction says nothing
+    history: list  # rows of history.csv, as dicts
+    seconds: dict  # `Stopwatch`: what took how long
+
+
+def train_own(settings, labelled, report=lambda step, row: None, checkpoint=None):
+    """Fit the network to crops of `Labelled` images. There are no others to look at.
+
+    After every step `report(step, row)` is told the latest row of the history, None before the
+    first; `checkpoint` is a `Checkpoint`. Returns an `OwnRun`.
+    """
+    checkpoint = checkpoint or Checkpoint()
+    state = OwnTrainingState()
+    with state.seconds("trace"):
+        network = untrained_for(settings, labelled)
+    checkpoint.restore(network, state)
+    for step in training_steps(network, settings, labelled, state):
+        report(step, state.history[-1] if state.history else None)
+        checkpoint.save_if_due(network, state)
+    return finished(network, labelled, state)
+
+
+def training_steps(network, settings, labelled, state):
+    """Train from the step of `state` to the settings' last, and yield the number of each step.
+
+    Over all of them RECORDS rows go into the history: the mean loss since the row before.
+    """
+    import model
+
+    shares = np.linspace(0, 1, RECORDS + 1)[1:]
+    record_at = {max(1, round(share * settings.steps)) for share in shares}
+    first = state.step + 1
+    samples = itertools.islice(crops(labelled, settings), state.step, None)
+    for step in range(first, settings.steps + 1):
+        image, mask = next(samples)
+        with state.seconds("trace" if step == first else "steps"):  # the first one takes longer
+            loss = network.train_on_batch(model.pad(image), model.pad(mask))
+        state.step = step
+        state.losses.append(float(loss))
+        if step in record_at:
+            seconds = round(sum(state.seconds.values()), 2)
+            row = {"step": step, "seconds": seconds, "loss": np.mean(state.losses)}
+            state.history.append(row)
+            state.losses.clear()
+        yield step
+
+
+def untrained_for(settings, labelled):
+    """The untrained network for `Labelled` images, ready to train.
+
+    It is told their exposure, and the share of the foreground in what is labelled.
+    """
+    import model
+
+    median, deviation = np.mean([exposure(image) for image, _ in labelled], axis=0).T
+    variance = np.maximum(deviation, 0.01) ** 2  # a channel may be empty
+    foreground = sum(np.count_nonzero(mask > 0) for _, mask in labelled)
+    known = sum(np.count_nonzero(mask >= 0) for _, mask in labelled)
+    network = model.build(settings, median.tolist(), variance.tolist(), foreground / known)
+    return prepare(network, settings)
+
+
+def finished(network, labelled, state):
+    """What a training on `Labelled` images has come to, an `OwnRun`: it looks at them once more."""
+    predictions, iou, complaint = [], [], None
+    with state.seconds("evaluation"):
+        excerpts = [excerpt(sample) for sample in labelled]
+        for image, mask in excerpts:
+            probabilities = predict_image(network, image)
+            prediction = metrics.predicted(probabilities)
+            foreground, known = mask[np.newaxis] > 0, mask[np.newaxis] >= 0
+            predictions.append(prediction)
+            iou.append(metrics.iou(foreground, prediction & known)[0])
+            complaint = complaint or metrics.complaint(foreground, probabilities[np.newaxis])
+    return OwnRun(
+        network, excerpts, predictions, iou, complaint, state.history, state.seconds)
+
+
+def write_run(run, settings, record):
+    """Write an `OwnRun` into the output folder, in place of the last training.
+
+    record: what `backend.describe_machine` says, for settings.json. Raises `UserError` if a file
+    cannot be written.
+    """
+    from common import model_file
+
+    with in_place_of(settings.output) as folder:
+        with run.seconds("files"):
+            model_file.save(run.network, folder / "model.keras")
+            write_table(run.history, folder / "history.csv")
+        with run.seconds("pictures"):
+            names = [os.path.basename(path) for path in settings.image]
+            draw_fit(names, run.labelled, run.predictions, run.iou, folder / "fit.png")
+        seconds = {part: run.seconds.get(part, 0.0) for part in PARTS}
+        write_settings(settings, {**record, "seconds": seconds}, folder / "settings.json")
+
+
+class Progress:
+    """The `report` of a training: shows each step on a `Screen`, in a file each row."""
+
+    def __init__(self, screen):
+        self.screen, self.first, self.started = screen, None, None
+
+    def __call__(self, step, row):
+        if self.first is None:  # this one took longer than those that follow
+            self.first, self.started = step, time.perf_counter()
+        words = f"loss {row['loss']:.4f}" if row else ""
+        self.screen.show(step, words)
+        if row and row["step"] == step and not self.screen.terminal:
+            seconds = (time.perf_counter() - self.started) / max(1, step - self.first)
+            left = seconds * (self.screen.total - step)
+            self.screen.line(f"step {step:>5}  {row['seconds']:7.1f} s  {words}  "
+                             f"about {left:.0f} s left")
+
+
+def closing_lines(run, settings, record):
+    """The last lines: what was trained where, how well it fits, and what to run next."""
+    fits = []
+    for path, iou, (_, mask) in zip(settings.image, run.iou, run.labelled, strict=True):
+        painted = " on what is painted" if (mask < 0).any() else ""
+        fits.append(f"fit of {os.path.basename(path)}: IoU {iou:.3f}{painted}")
+    lines = [
+        f"{network_name(settings)} with {run.network.count_params():,} parameters, "
+        f"{len(fits)} labelled image{'s' if len(fits) > 1 else ''}, {settings.steps} steps",
+        f"device          {record['device']}: training {run.history[-1]['seconds']:.0f} s, "
+        f"{time.perf_counter() - STARTED:.0f} s in all",
+        *fits,
+        run.complaint,
+        "How well it does on others cannot be known from this: look at them, or give own segment "
+        "masks of a few (--masks)",
+        f"look at {Path(settings.output, 'fit.png')}, then run: "
+        f"{command('-m own segment FOLDER', settings)}",
+    ]
+    return [line for line in lines if line]
+
+
+def read_command_line():
+    """The settings of the training that is asked for. Raises `UserError` if it cannot be."""
+    given = parse(__doc__, fields_of("run", "training", "own", "train", kind=OwnSettings),
+                  recipes=OwnSettings.recipes, words=("file", "IMAGE MASK, or several such pairs"))
+    files = [os.path.abspath(path) for path in given.pop("file")]  # segment may be run elsewhere
+    if files and given.get("resume"):
+        raise UserError("--resume knows the images of its training; leave them out")
+    if given.get("resume"):
+        return OwnSettings(**interrupted({"output": OwnSettings.output, **given}, OwnSettings))
+    if not files:
+        raise UserError("name an image and its mask: own train IMAGE MASK")
+    return OwnSettings(**given, image=tuple(files[::2]), mask=tuple(files[1::2]))
+
+
+def main():
+    settings = read_command_line()
+    check_folder(settings.output, "--output")
+    check_inputs(settings.output, "--output", settings.image + settings.mask, FILES)
+    labelled = read_labelled(settings)
+    checkpoint = Checkpoint(settings, fingerprint(itertools.chain.from_iterable(labelled)))
+    with holding(settings.output, "--output"):
+        with Screen("step", settings.steps) as screen, checkpoint:
+            from common.backend import describe_machine
+
+            record, imported = describe_machine(), time.perf_counter() - STARTED
+            if words := checkpoint.left_behind():
+                screen.line(words)
+            run = train_own(settings, labelled, Progress(screen), checkpoint)
+        run.seconds["import"] = round(imported, 6)
+        write_run(run, settings, record)
+        checkpoint.remove()
+    print("\n".join(closing_lines(run, settings, record)))

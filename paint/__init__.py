@@ -1,1 +1,0 @@
-"""A page on which one paints strokes on an image and watches the network learn: `python -m paint`."""
