@@ -24,7 +24,7 @@ from study.results import SCORES, add_row, identity, key_of, read_rows
 class Options:
     """What only the study needs; each is a flag of it."""
 
-    seeds: int = setting(0, "study", "training seeds of every variant; 0 is as many as it has",
+    seeds: int = setting(0, "study", "seeds of every variant; 0 is as many as its question has",
                          metavar="N", least=0)
     only: str = setting("all", "study", "only the variant of that name, or all that contain TEXT",
                         metavar="TEXT")

@@ -67,7 +67,7 @@ class Race(NamedTuple):
         """In how many racers who is first says rightly whether most runs come to the goal."""
         return ((self.ratios() < 1) == self.generalises(goal)).sum(axis=0)
 
-    def of(self, racers):
+    def select(self, racers):
         """The race of some racers, bool (racers,)."""
         return Race(*(array[racers] for array in self))
 
@@ -198,7 +198,7 @@ def table_of_racers(results, names, races):
                  median_and_range(fitted[number]), with_interval(scores[number])]
         for goal, race in races.items():
             come = (race.scores[number] >= goal).sum()
-            cells.append(f"{ratio(race.of([number]))}; {come} of {race.scores.shape[1]}")
+            cells.append(f"{ratio(race.select([number]))}; {come} of {race.scores.shape[1]}")
         rows.append(cells)
     return markdown_table(head, rows)
 
@@ -229,7 +229,7 @@ def correlations(races, words, chosen):
     generator = np.random.default_rng(0)
     rows = []
     for goal, race in races.items():
-        race = race.of(chosen[goal] & ~np.isnan(race.ratios()))
+        race = race.select(chosen[goal] & ~np.isnan(race.ratios()))
         again = race.resampled(generator)
         low, high = np.percentile(again.decided(goal), [2.5, 97.5], method="nearest")
         ratios, generalises = race.ratios(), race.generalises(goal)

@@ -25,11 +25,11 @@ machine and on the number of threads, which a row says (set TF_NUM_INTRAOP_THREA
 runs share the machine. What it all says: docs/answer.md.
 
 ```shell
-python -m study                         # lists the questions
-python -m study sharing                 # one of them, ten seeds: half an hour to two hours
-python -m study all                     # all of them: more than a day on two cores
+python -m study                    # lists the questions
+python -m study sharing            # one of them, ten seeds; most take half an hour to two hours
+python -m study all                # all of them: more than a day on two cores
 python -m study labels --seeds 20 --only "random pixels"    # more seeds of one variant
-python -m study all --output docs       # runs what is missing, and draws report and figures anew
+python -m study all --output docs  # runs what is missing, and draws report and figures anew
 ```
 
 Each run goes through the function that `train.py` uses, and is a row of `output/study/NAME.csv`
