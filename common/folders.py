@@ -34,18 +34,16 @@ def holding(folder, flag):
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire()
+            held = lock.acquire()
         except Timeout:
             holder = (folder / LOCK).read_text() or "?"
             raise UserError(f"{flag} {folder} is in use by process {holder}; wait until it has "
                             f"ended, or give another {flag}") from None
-    try:
+    with held:
         with writing(folder):
             (folder / LOCK).write_text(str(os.getpid()))
             settle(folder)
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager
@@ -113,10 +111,10 @@ def settle(folder):
 
 
 def recorded(folder):
-    """The names of the files in a RECORD, a list; none if the folder has no RECORD."""
+    """The names of the files in a RECORD, a list; none if the folder has no RECORD, or no whole."""
     try:
         return json.loads(Path(folder, RECORD).read_text())["files"]
-    except OSError:
+    except (OSError, ValueError):
         return []
 
 
