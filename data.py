@@ -65,9 +65,8 @@ def draw_mask(generator, settings):
     Radii and sides are uniform on the settings' range, and the centre is uniform over all places
     where the whole shape fits; --placement changes that for circles.
     """
-    if settings.shape == "circle":
-        return draw_circle(generator, settings)
-    return draw_rectangle(generator, settings)
+    draw = {"circle": draw_circle, "rectangle": draw_rectangle}[settings.shape]
+    return draw(generator, settings)
 
 
 def draw_circle(generator, settings):
@@ -145,7 +144,7 @@ def augment(generator, image, mask):
     for axis, side in enumerate(mask.shape[:2]):
         occupied = (mask > 0).any(axis=(1 - axis, 2))
         places = np.flatnonzero(occupied)
-        first, last = side - 1, 0
+        first, last = side - 1, 0  # of an empty mask: any shift is good
         if occupied.any():
             first, last = places[[0, -1]]
         shift.append(generator.integers(-first, side - last))

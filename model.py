@@ -89,7 +89,7 @@ def connect(settings, mean, variance, share, size):
     """The layers of `build`, which documents the arguments, as a Keras model."""
     if settings.network == "dense":
         size = settings.size  # a weight for every pixel: no other size fits
-    height, width = (side and side + -side % FACTOR for side in size)
+    height, width = (side and side + -side % FACTOR for side in size)  # None stays None
     axis, channels = None, 1
     if np.ndim(mean) > 0:
         axis, channels = -1, len(mean)
@@ -131,9 +131,9 @@ def predict(network, X, average=False, batch=BATCH):
     images = pad(X)
     pixels = images.shape[1] * images.shape[2]
     batch = min(batch, max(1, BATCH_PIXELS // pixels))
-    # A network is traced for each size of a batch: all are of one, the first images fill the last.
     P = []
     for start in range(0, len(X), batch):
+        # A network is traced for each size of a batch: the last is filled up with the first images.
         places = np.arange(start, start + batch) % len(X)
         # Keras' predict sets up a data pipeline, which takes longer than to segment an image.
         P.append(network.predict_on_batch(images[places]))
@@ -142,7 +142,10 @@ def predict(network, X, average=False, batch=BATCH):
 
 
 def is_local(network):
-    """Whether what a network makes of a pixel depends on its surroundings alone."""
+    """Whether what a network makes of a pixel depends on its surroundings alone.
+
+    So it does with zeros beyond the border, which reach less far in than MARGIN.
+    """
     if network.input_shape[1] is not None:  # dense: it takes one size
         return False
     borders = [layer for layer in network.layers if isinstance(layer, Border)]

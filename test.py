@@ -52,20 +52,20 @@ def write_test(X, Y, predictions, scores, folder):
     scores: {"network": as of `score`, ...}. Raises `UserError` if a file cannot be written.
     """
     rows, titles = [], []
-    network = scores["network"]
+    drawn = scores["network"]
     for n in range(len(X)):
         row = {"image": f"test_{n + 1}.png"}
         for method, columns in scores.items():
             for name, values in columns.items():
                 row[f"{method.replace(' + ', '_').lower()}_{name}"] = f"{values[n]:.6f}"
         rows.append(row)
-        titles.append(f"test {n + 1}:  IoU {network['iou'][n]:.3f},  Dice {network['dice'][n]:.3f}")
-    title = f"{len(X)} images it never saw, worst to best; IoU {network['iou'].mean():.3f} mean"
+        titles.append(f"test {n + 1}:  IoU {drawn['iou'][n]:.3f},  Dice {drawn['dice'][n]:.3f}")
+    title = f"{len(X)} images it never saw, worst to best; IoU {drawn['iou'].mean():.3f} mean"
     with in_place_of(folder) as new:
         paths = [new / row["image"] for row in rows]
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV runs without Python's lock
             list(pool.map(pictures.test_picture, X, Y, predictions, titles, paths))
-        pictures.overview(Y, predictions, network["iou"], title, new / "overview.png")
+        pictures.overview(Y, predictions, drawn["iou"], title, new / "overview.png")
         write_table(rows, new / "metrics.csv")
 
 

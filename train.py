@@ -11,19 +11,19 @@ from typing import NamedTuple
 import numpy as np
 
 from common import metrics
-from common.checkpoints import Checkpoint, interrupted
+from common.checkpoints import Checkpoint, interrupted_flags
 from common.command_line import fields_of, parse
 from common.errors import run_script
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of
-from common.optimizers import prepare
+from common.optimizers import compile_training
 from common.screen import STARTED, Screen, Stopwatch, closing_words
 from common.settings import Settings, write_settings
 from data import augment, create_data, random_stream, training_masks
 from data import data_files, write_data
 
-# Keras and Matplotlib start slowly, and are imported where they are used.
-# What a run spends its seconds on, in order; 'import' is mostly Keras, 'files' data and network.
+# What a run spends its seconds on. 'import' is mostly Keras, which is imported where it is used;
+# 'trace' is to build the network, and to make graphs of its first step and prediction.
 PARTS = ("import", "data", "trace", "steps", "evaluation", "files", "pictures")
 FILES = ("model.keras", "settings.json", "history.csv", "curves.png", "progress.png")
 # The moments that progress.png shows, as shares of the steps: the circle appears early.
@@ -60,9 +60,8 @@ class Run(NamedTuple):
 def train(settings, report=lambda step, row: None, checkpoint=None):
     """Fit the network to the training samples, one a step in turn, and score it along the way.
 
-    Nothing depends on the scores of the validation images; of the training samples as many are
-    scored. After every step `report(step, row)` is told the latest row of the history.
-    checkpoint: a `Checkpoint`, to go on after an interruption. Returns a `Run`.
+    Nothing depends on the scores. After every step `report(step, row)` is told the latest row of
+    the history. checkpoint: a `Checkpoint`, to go on after an interruption. Returns a `Run`.
     """
     checkpoint = checkpoint or Checkpoint()
     state = TrainingState()
@@ -75,7 +74,7 @@ def train(settings, report=lambda step, row: None, checkpoint=None):
     checkpoint.restore(network, state)
 
     evaluated, shown = evaluation_steps(settings), snapshot_steps(settings)
-    first = max(1, state.step + 1)  # this step traces the network, and takes longer than others
+    first = max(1, state.step + 1)  # takes longer than the others: the network is traced
     batches = samples_in_turn(settings, X, targets, skip=first - 1)
     for step in range(state.step + 1, settings.steps + 1):
         if step > 0:
@@ -97,21 +96,19 @@ def train(settings, report=lambda step, row: None, checkpoint=None):
 
 
 def compile_network(settings, X, targets):
-    """The untrained network for images X and targets, both (n, height, width, 1).
-
-    Where targets are negative the loss passes over the pixel.
-    """
+    """The untrained network for images X and targets, (n, height, width, 1); -1 is no target."""
     import model
     mean, variance = float(X.mean()), float(X.var())
     share = float(targets[targets >= 0].mean())
     network = model.build(settings, mean, variance, share)
-    return prepare(network, settings)
+    return compile_training(network, settings)
 
 
 def samples_in_turn(settings, X, targets, skip=0):
     """Yield image and mask, both (1, height, width, 1), of one sample after the other, for ever.
 
-    Both are padded by reflection to sides that 32 divides. skip: so many are left out first.
+    Both are padded by reflection to sides that 32 divides. skip: so many are drawn in vain, which
+    brings the random stream to where an interrupted training left it.
     """
     import model
     from common.backend import keras
@@ -143,7 +140,10 @@ def snapshot_steps(settings):
 
 
 def evaluate(network, X, Y, X_val, Y_val):
-    """Score both by the same weights: a row of the history, as a dict, and both probabilities."""
+    """Score both by the same weights: a row of the history, as a dict, and both probabilities.
+
+    The loss is that of all pixels, also where the training passes over some.
+    """
     import model
     from common.backend import keras
     P = model.predict(network, np.concatenate([X, X_val]))
@@ -173,10 +173,10 @@ def write_run(run, settings, record):
 
 
 def main():
-    fields = fields_of("run", "data", "samples", "training", "train")
+    fields = fields_of("run", "data", "samples", "training", "resuming")
     given = parse(__doc__, fields, recipes=Settings.recipes)
     if given.get("resume"):
-        given = interrupted({"output": Settings.output, **given})
+        given = interrupted_flags({"output": Settings.output, **given})
     settings = Settings(**given)
     results = [*FILES, *data_files("train", settings.samples)]
     results += data_files("val", settings.validation)

@@ -121,7 +121,7 @@ def resumable(output):
     return (folder / RECORD).exists() or (folder / FINISHED).exists()
 
 
-def interrupted(given, kind=Settings):
+def interrupted_flags(given, kind=Settings):
     """The flags of the training that was interrupted in the folder given["output"], as a dict.
 
     given: the flags beside --resume; kind: the class of the settings. Raises `UserError` if there

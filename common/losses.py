@@ -24,13 +24,15 @@ def make_loss(settings):
         smoothing = settings.dice_smoothing
         return 1 - (2 * overlap + smoothing) / (total + (smoothing + keras.config.epsilon()))
 
+    terms = {
+        "cross-entropy": [cross_entropy],
+        "dice": [dice],
+        "both": [cross_entropy, dice],
+    }
+
     def loss(masks, probabilities):
         labelled = ops.cast(masks >= 0, "float32")
         arguments = masks * labelled, labelled, probabilities
-        if settings.loss == "cross-entropy":
-            return cross_entropy(*arguments)
-        if settings.loss == "dice":
-            return dice(*arguments)
-        return cross_entropy(*arguments) + dice(*arguments)
+        return sum(term(*arguments) for term in terms[settings.loss])
 
     return loss

@@ -7,8 +7,8 @@ from common.losses import make_loss
 DEEP = ("down_3", "down_4", "down_5", "bottom", "up_5", "up_4", "up_3")
 
 
-def prepare(network, settings):
-    """Give a network the settings' loss, and an optimiser at its first step; returns the network.
+def compile_training(network, settings):
+    """Compile a network with the settings' loss and an optimiser at its first step; return it.
 
     Raises `UserError` for a precision that the device does not gain from.
     """

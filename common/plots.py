@@ -23,13 +23,15 @@ def curves(history, path):
     steps = all_steps[:-1]
     mean = [row["val_iou_mean"] for row in watched]
     worst = [row["val_iou_min"] for row in watched]
-    few, many = watched[0]["val_images"], last["val_images"]
+    few = watched[0]["val_images"]
+    many = last["val_images"]
     down_to_worst = last["val_iou_mean"] - last["val_iou_min"]
 
     figure, axes = plt.subplots(
         figsize=(8, 4.5), dpi=120, layout="constrained")
     axes.plot(all_steps, train, color=ORANGE, lw=2, label="training data")
-    axes.plot(steps, mean, color=BLUE, lw=2, label=f"mean of {few} images it never saw")
+    axes.plot(
+        steps, mean, color=BLUE, lw=2, label=f"mean of {few} images it never saw")
     axes.fill_between(
         steps, worst, mean, color=BLUE, alpha=0.15, lw=0, label="down to the worst of them")
     axes.errorbar(

@@ -31,7 +31,7 @@ def setting(
     """A field of a dataclass of settings.
 
     group: 'run', 'data' (how an image is drawn), 'samples' (which images are trained on, and how
-    they are scored), 'training' (network, loss and optimiser), 'train' or 'test' (of that script
+    they are scored), 'training' (network, loss and optimiser), 'resuming', 'test' (of test.py
     alone). study: it is there for a question of the study. choices, least, most: what is allowed.
     """
     metadata = dict(group=group, help=help, study=study, metavar=metavar, choices=choices,
@@ -92,8 +92,8 @@ class Settings:
         "cosine", "training", "how the rate falls", choices=("cosine", "constant"))
 
     checkpoint: float = setting(
-        60.0, "train", "seconds between two savings for --resume; 0: none", least=0)
-    resume: bool = setting(False, "train", "go on with the interrupted training in --output")
+        60.0, "resuming", "seconds between two savings for --resume; 0: none", least=0)
+    resume: bool = setting(False, "resuming", "go on with the interrupted training in --output")
 
     vis: str = setting("vis", "test", "folder for the pictures", metavar="FOLDER")
     images: int = setting(100, "test", "fresh images to segment", least=1)

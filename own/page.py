@@ -14,7 +14,7 @@ import numpy as np
 
 from common import metrics
 from common.errors import UserError
-from common.optimizers import prepare
+from common.optimizers import compile_training
 from common.pictures import fitted, picked
 from own.crops import read_labelled, square_around
 from own.exposure import predict_image, trained_exposure
@@ -207,7 +207,7 @@ class Page:
         labelled = list(self.labelled.values())
         channels = labelled[0].image.shape[2]  # grey, or colours
         if self.network and self.network.input_shape[3] == channels:
-            prepare(self.network, self.settings)
+            compile_training(self.network, self.settings)
         else:
             self.network = untrained_for(self.settings, labelled)
         self.state = self.state or OwnTrainingState()

@@ -17,12 +17,12 @@ from typing import NamedTuple
 import numpy as np
 
 from common import metrics
-from common.checkpoints import Checkpoint, fingerprint, interrupted
+from common.checkpoints import Checkpoint, fingerprint, interrupted_flags
 from common.command_line import fields_of, parse
 from common.errors import UserError
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of
-from common.optimizers import prepare
+from common.optimizers import compile_training
 from common.screen import STARTED, Screen, command, network_name
 from common.settings import write_settings
 from own.crops import crops, excerpt, read_labelled
@@ -109,7 +109,7 @@ def untrained_for(settings, labelled):
     foreground = sum(np.count_nonzero(mask > 0) for _, mask in labelled)
     known = sum(np.count_nonzero(mask >= 0) for _, mask in labelled)
     network = model.build(settings, median.tolist(), variance.tolist(), foreground / known)
-    return prepare(network, settings)
+    return compile_training(network, settings)
 
 
 def finished(network, labelled, state):
@@ -188,13 +188,14 @@ def closing_lines(run, settings, record):
 
 def read_command_line():
     """The settings of the training that is asked for. Raises `UserError` if it cannot be."""
-    given = parse(__doc__, fields_of("run", "training", "own", "train", kind=OwnSettings),
+    given = parse(__doc__, fields_of("run", "training", "own", "resuming", kind=OwnSettings),
                   recipes=OwnSettings.recipes, words=("file", "IMAGE MASK, or several such pairs"))
     files = [os.path.abspath(path) for path in given.pop("file")]  # segment may be run elsewhere
     if files and given.get("resume"):
         raise UserError("--resume knows the images of its training; leave them out")
     if given.get("resume"):
-        return OwnSettings(**interrupted({"output": OwnSettings.output, **given}, OwnSettings))
+        given = interrupted_flags({"output": OwnSettings.output, **given}, OwnSettings)
+        return OwnSettings(**given)
     if not files:
         raise UserError("name an image and its mask: own train IMAGE MASK")
     return OwnSettings(**given, image=tuple(files[::2]), mask=tuple(files[1::2]))

@@ -10,8 +10,8 @@ from own.compare import Options as CompareOptions
 from own.settings import OwnSettings
 from study.__main__ import Options as StudyOptions
 
-TRAINING = fields_of("run", "data", "samples", "training", "train")
-OWN = fields_of("run", "training", "own", "train", kind=OwnSettings)
+TRAINING = fields_of("run", "data", "samples", "training", "resuming")
+OWN = fields_of("run", "training", "own", "resuming", kind=OwnSettings)
 
 
 class Command(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 
 import own.training
 import train
-from common.optimizers import prepare
+from common.optimizers import compile_training
 from faults import NARROW, run
 from scripts import command
 
@@ -15,12 +15,12 @@ from scripts import command
 def eager(monkeypatch):
     """Networks are not traced, which takes longer than a few steps of a narrow one."""
     def untraced(*arguments):
-        network = prepare(*arguments)
+        network = compile_training(*arguments)
         network.run_eagerly = True
         return network
 
     for module in (train, own.training):
-        monkeypatch.setattr(module, "prepare", untraced)
+        monkeypatch.setattr(module, "compile_training", untraced)
 
 
 def read_data(folder):

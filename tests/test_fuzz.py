@@ -204,7 +204,7 @@ def test_checkpoints_that_are_damaged(tried, tmp_path):
         place %= len(content)
         content[place : place + len(added)] = added
         (folder / name).write_bytes(content)
-        given = checkpoints.interrupted({"output": str(tmp_path), "resume": True})
+        given = checkpoints.interrupted_flags({"output": str(tmp_path), "resume": True})
         restored = dataclasses.replace(state, step=0)
         checkpoints.Checkpoint(Settings(**given)).restore(network, restored)
         assert restored == state

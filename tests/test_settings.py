@@ -24,7 +24,7 @@ RECIPE_2017 = Settings(**RECIPES["2017"])
 
 def parsed(line, *groups):
     """What `parse` makes of a command line of train.py, or one with the settings of groups."""
-    groups = groups or ("run", "data", "samples", "training", "train")
+    groups = groups or ("run", "data", "samples", "training", "resuming")
     return parse("", fields_of(*groups), recipes=RECIPES, line=shlex.split(line))
 
 
@@ -124,7 +124,7 @@ def help_of(capsys, line, fields, **more):
 
 def test_help_fits_one_screen_and_the_flags_of_the_study_are_explained_apart(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    fields = fields_of("run", "data", "samples", "training", "train")
+    fields = fields_of("run", "data", "samples", "training", "resuming")
     visitor = help_of(capsys, "--help", fields, recipes=RECIPES)
     study = help_of(capsys, "--help-study", fields, recipes=RECIPES)
     assert len(visitor.splitlines()) <= 45
@@ -160,7 +160,7 @@ def test_a_network_of_one_kind_is_told_from_the_other(tmp_path):
     assert read_settings(tmp_path / "own.json", OwnSettings) == OwnSettings()
     with pytest.raises(UserError, match=r"trained on your own images.*train\.py"):
         read_settings(tmp_path / "own.json")
-    with pytest.raises(UserError, match="trained on circles in noise.*python -m own train"):
+    with pytest.raises(UserError, match=r"trained on circles in noise.*python -m own train"):
         read_settings(tmp_path / "circles.json", OwnSettings)
 
 

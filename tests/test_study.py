@@ -12,7 +12,7 @@ import study.__main__
 import train
 from common.errors import UserError
 from common.files import read_table, write_table
-from common.optimizers import prepare
+from common.optimizers import compile_training
 from common.settings import Settings, training_flags
 from scripts import contents
 from study import history, other_images, processes, report
@@ -41,12 +41,12 @@ def first(tmp_path_factory):
     """The CSV of a study of one seed."""
     path = tmp_path_factory.mktemp("study") / "what" / "what.csv"
     def untraced(*arguments):  # as the fixture `eager`
-        network = prepare(*arguments)
+        network = compile_training(*arguments)
         network.run_eagerly = True
         return network
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "prepare", untraced)
+        patch.setattr(train, "compile_training", untraced)
         patch.setitem(processes.BACKENDS, "loky", in_this_process)
         assert run(QUESTION, path, seeds=1) == 0
     return path
