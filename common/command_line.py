@@ -76,7 +76,7 @@ def add_flag(parser, field, from_training=False, hidden=False):
         shown = "on" if default else "off"
         how = dict(action=argparse.BooleanOptionalAction if default else "store_true")
     else:
-        value = default
+        value, shown = default, "none" if default is None else default
         if isinstance(default, tuple):
             value, shown = default[0], " ".join(map(str, default))
             how["nargs"] = len(default)

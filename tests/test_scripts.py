@@ -180,15 +180,11 @@ def test_a_file_that_cannot_be_written_is_one_sentence_that_names_it(tmp_path, l
 
 MISTAKES = """
 train.py --stepz 3
-train.py --radius 15 40 --placement central
-train.py --recipe 2018
-train.py --size 10 10
 train.py --output file
 train.py --output file/below
 train.py --output foreign
 train.py --resume
 test.py
-test.py --recipe 2017
 test.py --output file
 test.py --output empty
 test.py --output own
@@ -197,27 +193,21 @@ test.py --output trained --radius 100 100
 own train
 own train file
 own train file file
-own train file file --shape rectangle
 own segment
 own segment missing
 own segment empty
 own segment sets --output trained
 own segment sets --output own --masks empty
-own riddle
 own compare
 own compare empty
 own compare sets --flags '
 data.py --vis file
 model.py --width -1
-bench --repeats 0
 bench --steps 1
 bench --network dense
-bench --output file
 study --only
-study --seeds -1
 study results --only nothing
 study riddles
-study results --output file/below
 study labels --backend ray --address nowhere
 """.strip().splitlines()
 UNWRITABLE = ["train.py --output /proc/x"] if sys.platform == "linux" else []
