@@ -171,17 +171,6 @@ def test_what_does_not_fit_costs_no_result_that_was_there(segmented, line, messa
     assert contents(folder / "vis") == before
 
 
-def test_each_test_tells_the_networks_of_the_other_training(segmented):
-    folder, *_ = segmented
-    circles = "--output circles --width 0.05 --steps 2 --validation 2 --watch 1".split()
-    done = run(folder, "train.py", *circles)
-    assert done.returncode == 0, done.stderr
-    for line in (["own", "segment", "cells", "--output", "circles"], ["test.py"]):
-        done = run(folder, *line, "--vis", "none")
-        assert done.returncode == 2
-        assert "settings.json is of a network that was trained on" in done.stderr
-
-
 @pytest.mark.parametrize(("line", "message"), [
     ([], "python -m own train IMAGE MASK"),
     (["tran"], "tran is no command; choose train, segment, paint, compare"),
