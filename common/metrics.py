@@ -62,11 +62,6 @@ def scores(Y, P, Y_val, P_val):
     }
 
 
-def uncertainty(probabilities):
-    """How far from certain the pixels are on average: 0 if all are 0 or 1, 1 if all are 0.5."""
-    return float((1 - abs(2 * probabilities - 1)).mean())
-
-
 def complaint(masks, probabilities):
     """One sentence on predictions that say nothing, or None if there is nothing to complain about.
 

@@ -26,7 +26,7 @@ from common.errors import UserError
 from common.files import check_folder, read_table, write_table
 from common.settings import setting
 from own.crops import Labelled, read_labelled
-from own.exposure import predict_image
+from own.exposure import predict_image, uncertainty
 from own.forest import Forest
 from own.images import in_channels, read_image, read_mask
 from own.segmentation import blur_otsu_sides
@@ -143,7 +143,7 @@ def score(predict, pairs, either_side):
         scores = [metrics.iou(truth[np.newaxis], side[np.newaxis])[0] for side in sides]
         best = sides[np.argmax(scores)]
         ious[f"iou_{number}"] = max(scores)
-        uncertainties[f"uncertainty_{number}"] = metrics.uncertainty(probabilities)
+        uncertainties[f"uncertainty_{number}"] = uncertainty(probabilities)
         both += (truth & best).sum()
         union += (truth | best).sum()
     return {"iou_mean": np.mean(list(ious.values())), "iou_pooled": both / union, **ious,

@@ -91,10 +91,15 @@ def best_exposure(network, image, present, try_both):
     return present if doubts[1] < doubts[0] else trained
 
 
+def uncertainty(probabilities):
+    """How far from certain the pixels are on average: 0 if all are 0 or 1, 1 if all are 0.5."""
+    return float((1 - abs(2 * probabilities - 1)).mean())
+
+
 def doubt(probabilities):
-    """`metrics.uncertainty`, divided by the share of the smaller of foreground and background."""
+    """The `uncertainty`, divided by the share of the smaller of foreground and background."""
     share = metrics.predicted(probabilities).mean()
-    return metrics.uncertainty(probabilities) / max(min(share, 1 - share), 0.001)
+    return uncertainty(probabilities) / max(min(share, 1 - share), 0.001)
 
 
 def predict_image(network, image, match=False, average=False, try_both=True, part=WHOLE):

@@ -21,7 +21,7 @@ from common.images import write_png
 from common.pictures import FALSE_ALARM, MISSED, fitted, picked, sheet
 from common.screen import Screen
 from common.settings import read_settings
-from own.exposure import predict_image
+from own.exposure import predict_image, uncertainty
 from own.images import check_same_size, images_in, in_8_bits, in_channels, read_image, read_mask
 from own.pictures import THE_NETWORK, YOUR_MASK, as_seen, outlined
 from own.settings import OwnSettings
@@ -136,7 +136,7 @@ def segment_folder(settings, network, folder, show):
                 "image": path.name,
                 "trained_on": "yes" if mask_path else "no",
                 "foreground_share": f"{prediction.mean():.6f}",
-                "uncertainty": f"{metrics.uncertainty(probabilities):.6f}",
+                "uncertainty": f"{uncertainty(probabilities):.6f}",
             }
             if path in folder.masks:
                 row |= own_scores(image, prediction, *read_mask(folder.masks[path]))
