@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from common import baselines, metrics, pictures
+from common.checks import has_sides
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
 from common.files import check_folder, write_table
@@ -72,10 +73,10 @@ def write_test(X, Y, predictions, scores, folder):
 def describe_data(settings):
     """What the images of such settings show, in words."""
     height, width = settings.size
-    sided = settings.shape == "rectangle" and settings.side != (0, 0)
-    low, high = settings.side if sided else settings.radius
+    extent = "side" if has_sides(settings) else "radius"
+    low, high = getattr(settings, extent)
     words = [f"{height} x {width}: {settings.shape}", f"{settings.fill} fill",
-             f"{'side' if sided else 'radius'} {low} to {high}"]
+             f"{extent} {low} to {high}"]
     for name in ("strength", "placement", "task", "level", "noise"):
         value = getattr(settings, name)
         if value != getattr(Settings, name):

@@ -39,7 +39,7 @@ def command_line():
     given = parse(
         "\n".join([__doc__, *described]), [*fields, *dataclasses.fields(Options)],
         recipes=Settings.recipes,
-        words=("group", f"what to measure: {', '.join(GROUPS)}; all if none is named"))
+        words=("group", "[GROUP ...]", f"{', '.join(GROUPS)}; all if none is named"))
     named = given.pop("group")
     options = dict(QUICK) if given.get("quick") else {}
     for field in dataclasses.fields(Options):

@@ -55,8 +55,8 @@ class Checkpoint:
         """One sentence on an interrupted training that this one does not go on with, or None."""
         if self.settings.resume or not resumable(self.settings.output):
             return None
-        return (f"{self.settings.output} holds a training that was interrupted; {self.command()} "
-                "would go on with it, this one starts anew")
+        return (f"{self.settings.output} holds a training that was interrupted; the command that "
+                "began it would go on with --resume, this one starts anew")
 
     def restore(self, network, state):
         """With --resume: bring an untrained network and the state to where they were.

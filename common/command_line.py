@@ -29,19 +29,20 @@ def parse(description, fields, *, recipes=None, words=None, from_training=False,
     """The command line as a dict: the settings whose flags were given, or that --recipe gives.
 
     fields: dataclass fields made by `settings.setting`. recipes: {name: settings}, the first is
-    the default. words: (name, help) of what may stand there without a flag; the dict holds them as
-    a tuple. from_training: --help says that the data and the seed are as they were trained on.
+    the default. words: (name, usage, help) of what may stand there without a flag; the dict holds
+    them as a tuple. from_training: --help says that data and seed are as they were trained on.
     line: a list of words in place of those that were typed.
 
     --help shows a visitor's flags and names those of the study, which --help-study explains.
     """
     line = sys.argv[1:] if line is None else line
-    usage = ["%(prog)s", *([words[0].upper(), "..."] if words else []), "[flags]"]
+    usage = ["%(prog)s", words[1] if words else "", "[flags]"]
     parser = Parser(
-        prog=script_name(), usage=" ".join(usage), description=description, allow_abbrev=False,
-        argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
+        prog=script_name(), usage=" ".join(filter(None, usage)), description=description,
+        allow_abbrev=False, argument_default=argparse.SUPPRESS,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     if words:
-        parser.add_argument(words[0], nargs="*", default=[], help=words[1])
+        parser.add_argument(words[0], nargs="*", default=[], help=words[2])
     if recipes:
         parser.add_argument("--recipe", choices=recipes, metavar="NAME",
                             help=f"one flag for many: {', '.join(recipes)}; others override it")

@@ -87,7 +87,7 @@ def finish(folder):
 
 
 def flush(path):
-    """Wait until a file is on the disk, where no power cut takes it."""
+    """Wait until the content of a file is on the disk."""
     with open(path, "rb+") as file:
         os.fsync(file)
 
@@ -96,8 +96,8 @@ def settle(folder):
     """Move what a run has finished in a folder, and remove what one has not. Raises OSError."""
     folder = Path(folder)
     finished = folder / FINISHED
-    if (finished / RECORD).exists():
-        names = recorded(finished)
+    names = recorded(finished)
+    if names:
         for name in {*recorded(folder)} - {*names}:
             (folder / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # the folder is not empty
@@ -114,7 +114,7 @@ def recorded(folder):
     """The names of the files in a RECORD, a list; none if the folder has no RECORD, or no whole."""
     try:
         return json.loads(Path(folder, RECORD).read_text())["files"]
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):  # or it is of something else
         return []
 
 

@@ -53,7 +53,7 @@ class Settings:
 
     # One seed gives everything: training, validation and test images, and initial weights.
     seed: int = setting(0, "run", "all random draws follow from it", least=0, most=2**32 - 1)
-    output: str = setting("output", "run", "folder for what is left", metavar="FOLDER")
+    output: str = setting("output", "run", "folder of the training", metavar="FOLDER")
 
     # The images, as in the 2017 experiment.
     size: tuple[int, int] = setting(
@@ -62,7 +62,7 @@ class Settings:
     shape: str = setting(
         "circle", "data", "what hides in the noise", choices=("circle", "rectangle"))
     fill: str = setting(
-        "noise", "data", "inside the shape: noise on noise, or one grey",
+        "noise", "data", "what fills the shape",
         choices=("noise", "constant"))
     radius: tuple[int, int] = setting(
         (15, 39), "data", "smallest and largest, pixels; half side of a rectangle",
@@ -71,7 +71,7 @@ class Settings:
     # One sample is the experiment; more are there to compare with.
     samples: int = setting(1, "samples", "images to train on, in turn", least=1)
     augment: bool = setting(False, "samples", "flip, turn and shift the image at every step")
-    validation: int = setting(100, "samples", "images to score at the end; never steer", least=1)
+    validation: int = setting(100, "samples", "images to score at the end", least=1)
 
     network: str = setting(
         "unet", "training", "what is trained",
@@ -149,7 +149,8 @@ class Settings:
     warm_up: float = study_setting(
         0.2, "training", "share of the steps over which 'cosine' warms up", least=0, most=0.9)
     clip_norm: float = study_setting(
-        0.1, "training", "longest gradient, others are scaled down; 0: no limit", least=0, most=1e9)
+        0.1, "training", "longest gradient, others are scaled down; 0: no limit",
+        least=0, most=1e12)
     # A small circle is learned better from its share; then the biases have to be fast.
     output_bias: str = study_setting(
         "share", "training", "where the output starts: at probability one half, or at the share of "
@@ -205,7 +206,7 @@ def read_settings(path, kind=Settings):
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is missing; run {kind.trained_by} first, or name its folder with "
                         "--output") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is not from this version of {kind.trained_by} ({error}); train "
                         "again") from None
     raise UserError(f"{path} is of a network that was trained on {content['trained_on']}, not on "
@@ -218,9 +219,19 @@ def settings_from(values, kind):
     if set(values) != set(training_names(kind)):
         raise ValueError("it does not hold the same settings")
     for name, value in values.items():
-        default = getattr(kind, name)
         if isinstance(value, list):
             values[name] = tuple(value)
-        elif type(value) is not type(default) and not isinstance(default, float):
+        if not is_like(values[name], getattr(kind, name)):
             raise ValueError(f"{name} is not of its kind")
     return kind(**values)
+
+
+def is_like(value, default):
+    """Whether a value of a setting is of the type of its default; no default is that of names."""
+    if isinstance(default, tuple):
+        defaults = default or ("",) * len(value)
+        return (isinstance(value, tuple) and len(value) == len(defaults)
+                and all(map(is_like, value, defaults)))
+    if isinstance(default, float):
+        return type(value) in (int, float)
+    return type(value) is type(default)

@@ -18,12 +18,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from filelock import FileLock
 
 from common import metrics
 from common.checks import check_values
 from common.command_line import fields_of, parse
 from common.errors import UserError
-from common.files import check_folder, read_table, write_table
+from common.files import check_folder, read_table, write_table, writing
+from common.folders import LOCK
 from common.settings import setting
 from own.crops import Labelled, read_labelled
 from own.exposure import predict_image, uncertainty
@@ -33,6 +35,7 @@ from own.segmentation import blur_otsu_sides
 from own.settings import OwnSettings
 from own.training import train_own
 from study.processes import forget_networks, in_processes
+from study.results import PATIENCE, check_numbers
 from study.statistics import markdown_table
 
 LABELLED = 3  # images of a set that are the labelled one in turn
@@ -186,8 +189,9 @@ def compare(folders, path, options, report=print):
             calls.append((measure, key, folder, settings))
     for new in in_processes(options.processes, calls):
         keys = {key_of(row) for row in new}
-        others = [row for row in read_rows(path) if key_of(row) not in keys]
-        write_table(sorted([*others, *new], key=key_of), path)
+        with writing(path), FileLock(path.with_name(LOCK), timeout=PATIENCE):  # of another one too
+            others = [row for row in read_rows(path) if key_of(row) not in keys]
+            write_table(sorted([*others, *new], key=key_of), path)
         for row in new:
             report(f"{called(key_of(row))}: IoU {row['iou_mean']:.3f}")
     rows = read_rows(path)
@@ -223,8 +227,16 @@ def called(key):
 
 
 def read_rows(path):
-    """The rows of the CSV at `path`, as dicts of text; none if there is no such file."""
-    return read_table(path) if os.path.exists(path) else []
+    """The rows of the CSV at `path`, as dicts of text; none if there is no such file.
+
+    Raises `UserError` for a CSV of another kind.
+    """
+    rows = read_table(path) if os.path.exists(path) else []
+    for row in rows:
+        if not row.keys() >= {*KEY, "iou_mean", "train_seconds", "image_seconds"}:
+            raise UserError(f"{path} is not from own compare; move it away, and it starts anew")
+        check_numbers(row, path, KEY)
+    return rows
 
 
 def table(rows):
@@ -307,7 +319,7 @@ def column(rows, name):
 
 def main():
     given = parse(__doc__, [*fields_of("output", kind=OwnSettings), *dataclasses.fields(Options)],
-                  words=("set", "folders of images and masks"))
+                  words=("set", "SET [SET ...]", "folders of images and masks"))
     folders, output = given.pop("set"), given.pop("output", OwnSettings.output)
     if not folders:
         raise UserError("name a set of images with masks: own compare SET")

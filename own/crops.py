@@ -29,13 +29,13 @@ def read_labelled(settings, wanted=None):
     """
     images, masks = [], []
     for image_path, mask_path in zip(settings.image, settings.mask, strict=True):
-        image, (foreground, known) = read_image(image_path), read_mask(mask_path)
-        check_same_size(image, image_path, known, mask_path)
+        image, (foreground, is_labelled) = read_image(image_path), read_mask(mask_path)
+        check_same_size(image, image_path, is_labelled, mask_path)
         if exposure(image)[:, 1].max() < 0.01:
             raise UserError(f"{image_path} has one grey value alone, or nearly; name an image that "
                             "shows something")
         images.append(image)
-        masks.append(np.where(known, foreground, -1).astype("int8"))
+        masks.append(np.where(is_labelled, foreground, -1).astype("int8"))
     for name, label in (("foreground", 1), ("background", 0)):
         if not any((mask == label).any() for mask in masks):
             raise UserError(f"{' '.join(settings.mask)} marks no {name}; give a mask of both, 0 "
@@ -111,15 +111,15 @@ def crops(labelled, settings):
     say.
     """
     generator = random_stream(settings.seed, "augmentation")
-    foreground, known = {}, {}  # Pixels of each image that has any
+    foreground, anywhere = {}, {}  # Pixels of each image that has any
     for number, (_, mask) in enumerate(labelled):
         if (mask > 0).any():
             foreground[number] = Pixels(mask > 0)
         if (mask >= 0).any():
-            known[number] = Pixels(mask >= 0)
+            anywhere[number] = Pixels(mask >= 0)
     exposures = [exposure(image).T for image, _ in labelled]
     while True:
-        for pixels in (foreground, known):
+        for pixels in (foreground, anywhere):
             numbers = list(pixels)
             number = numbers[generator.integers(len(numbers))]
             place = pixels[number].draw(generator)

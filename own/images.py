@@ -17,7 +17,7 @@ from common.screen import silent
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 UNLABELLED = 128  # the grey value of a mask that says nothing, beside 0 and 255
 LARGEST_FILE = 2**30  # bytes
-JPEG, TIFF = b"\xff\xd8", (b"II", b"MM")  # how such files begin
+JPEG, PNG, TIFF = b"\xff\xd8", b"\x89PNG", (b"II", b"MM")  # how such files begin
 
 
 def read_image(path):
@@ -159,6 +159,8 @@ def decode(path, flags):
     Raises `UserError`, which names the file, if it cannot be used.
     """
     content, image, pages = read_bytes(path), None, 1
+    if is_cut(content):
+        content = b""  # of which OpenCV makes no image
     with silent(), contextlib.suppress(cv2.error):  # its decoders write to stderr
         image = cv2.imdecode(np.frombuffer(content, "uint8"), flags)
         if content.startswith(TIFF):
@@ -180,6 +182,16 @@ def decode(path, flags):
         raise UserError(f"{path} has {height} x {width} pixels, which is too large; cut it into "
                         f"parts of at most {LARGEST_SIDE} pixels a side")
     return image.reshape(height, width, -1)
+
+
+def is_cut(content):
+    """Whether a PNG has less than its parts say: OpenCV would take up to 4 GB for what they say."""
+    at = 8
+    while content.startswith(PNG) and content[at + 4 : at + 8] != b"IEND":
+        at += 12 + int.from_bytes(content[at : at + 4])  # length, kind, content and checksum
+        if at > len(content):
+            return True
+    return False
 
 
 def read_bytes(path):

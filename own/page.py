@@ -95,9 +95,9 @@ def look_at(settings, network, path, mask_path, labelled, learning):
             network, image, settings.match, try_both=not learning, part=part)
         tile = tinted(tile, probabilities)
         if mask:
-            foreground, known = (pixels[part][np.newaxis] for pixels in mask)
-            prediction = metrics.predicted(probabilities) & known
-            words += f": IoU {metrics.iou(foreground & known, prediction)[0]:.2f}"
+            foreground, is_labelled = (pixels[part][np.newaxis] for pixels in mask)
+            prediction = metrics.predicted(probabilities) & is_labelled
+            words += f": IoU {metrics.iou(foreground & is_labelled, prediction)[0]:.2f}"
     if max(image.shape[:2]) > side:
         words += ", a part"
     return tile, words
@@ -235,12 +235,12 @@ class Page:
                 return
 
     def glance(self):
-        """Look at those images that were not looked at for the longest, while there is time."""
-        started = time.monotonic()
-        new = [path for path in self.shown if path not in self.tiles]
-        old = [path for path in self.tiles if path in self.shown]  # the oldest tile is first
-        for path in [*new, *old]:
-            if time.monotonic() < started + GLANCE:
+        """Look at the painted image and the one that waits longest; at others if there is time."""
+        started, painted = time.monotonic(), self.shown[0]
+        waiting = [path for path in self.shown[1:] if path not in self.tiles]
+        waiting += [path for path in self.tiles if path in self.shown[1:]]  # the oldest tile first
+        for path in [painted, *waiting]:
+            if path in waiting[:1] or time.monotonic() < started + GLANCE:
                 self.look(path, learning=True)
 
     @on_the_page

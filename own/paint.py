@@ -45,7 +45,7 @@ def serve(settings, folder):
 
 def main():
     given = parse(__doc__, fields_of("seed", "masks", "page", kind=OwnSettings),
-                  words=("folder", "of images; without one, circles in noise"))
+                  words=("folder", "[FOLDER]", "of images; without one, circles in noise"))
     folders = given.pop("folder")
     if len(folders) > 1:
         raise UserError(f"{' '.join(folders)} is not one folder of images; name one")

@@ -49,7 +49,7 @@ def read_folder(settings):
     passed_over = {os.path.realpath(path) for path in settings.mask}
     for place in (settings.output, settings.vis):
         passed_over |= {os.path.realpath(Path(place, name)) for name in left_in(place)}
-    files = images_in(settings.folder, "--folder")
+    files = images_in(settings.folder, "folder")
     files = [path for path in files if os.path.realpath(path) not in passed_over]
     left_out = set(itertools.chain.from_iterable(masks_among(files, files, settings).values()))
     images = [path for path in files if path not in left_out]
@@ -230,7 +230,7 @@ def closing_lines(settings, rows, left_out):
 
 def main():
     fields = fields_of("output", "vis", "masks", "average", "match", kind=OwnSettings)
-    given = parse(__doc__, fields, words=("folder", "of images"))
+    given = parse(__doc__, fields, words=("folder", "FOLDER", "the images"))
     folders = given.pop("folder")
     if len(folders) != 1:
         raise UserError("name one folder of images: own segment FOLDER")

@@ -107,8 +107,8 @@ def untrained_for(settings, labelled):
     median, deviation = np.mean([exposure(image) for image, _ in labelled], axis=0).T
     variance = np.maximum(deviation, 0.01) ** 2  # a channel may be empty
     foreground = sum(np.count_nonzero(mask > 0) for _, mask in labelled)
-    known = sum(np.count_nonzero(mask >= 0) for _, mask in labelled)
-    network = model.build(settings, median.tolist(), variance.tolist(), foreground / known)
+    share = foreground / sum(np.count_nonzero(mask >= 0) for _, mask in labelled)
+    network = model.build(settings, median.tolist(), variance.tolist(), share)
     return compile_training(network, settings)
 
 
@@ -120,9 +120,9 @@ def finished(network, labelled, state):
         for image, mask in excerpts:
             probabilities = predict_image(network, image)
             prediction = metrics.predicted(probabilities)
-            foreground, known = mask[np.newaxis] > 0, mask[np.newaxis] >= 0
+            foreground, is_labelled = mask[np.newaxis] > 0, mask[np.newaxis] >= 0
             predictions.append(prediction)
-            iou.append(metrics.iou(foreground, prediction & known)[0])
+            iou.append(metrics.iou(foreground, prediction & is_labelled)[0])
             complaint = complaint or metrics.complaint(foreground, probabilities[np.newaxis])
     return OwnRun(
         network, excerpts, predictions, iou, complaint, state.history, state.seconds)
@@ -188,8 +188,9 @@ def closing_lines(run, settings, record):
 
 def read_command_line():
     """The settings of the training that is asked for. Raises `UserError` if it cannot be."""
-    given = parse(__doc__, fields_of("run", "training", "own", "resuming", kind=OwnSettings),
-                  recipes=OwnSettings.recipes, words=("file", "IMAGE MASK, or several such pairs"))
+    words = ("file", "IMAGE MASK [IMAGE MASK ...]", "each image and its mask")
+    fields = fields_of("run", "training", "own", "resuming", kind=OwnSettings)
+    given = parse(__doc__, fields, recipes=OwnSettings.recipes, words=words)
     files = [os.path.abspath(path) for path in given.pop("file")]  # segment may be run elsewhere
     if files and given.get("resume"):
         raise UserError("--resume knows the images of its training; leave them out")

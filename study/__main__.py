@@ -114,7 +114,8 @@ def run_question(question, runs, path, options):
 
 def main():
     fields = [*fields_of("output"), *dataclasses.fields(Options)]
-    given = parse(__doc__, fields, words=("question", f"{', '.join(QUESTIONS)}, or all"))
+    words = ("question", "[QUESTION ...]", f"{', '.join(QUESTIONS)}, or all")
+    given = parse(__doc__, fields, words=words)
     words = given.pop("question")
     folder = Path(given.pop("output", Settings.output), "study")
     options = Options(**given)

@@ -47,7 +47,7 @@ COMMANDS = {
 def typed(name, line):
     """The settings of each kind, and the words without a flag, that a line of words stands for."""
     command = COMMANDS[name]
-    given = parse("", command.fields, recipes=command.recipes, words=("words", ""), line=line)
+    given = parse("", command.fields, recipes=command.recipes, words=("words", "", ""), line=line)
     words = given.pop("words")
     made = []
     for kind in command.kinds:

@@ -1,10 +1,9 @@
 """What several rooms' tests share."""
 
-import cv2
 import numpy as np
 import pytest
 
-import own.training
+import own.training  # before OpenCV, which reads once how large an image may be
 import train
 from common.optimizers import compile_training
 from faults import NARROW, run
@@ -25,6 +24,8 @@ def eager(monkeypatch):
 
 def read_data(folder):
     """The data set in a folder: grey values and masks in {0, 1}, (n, height, width, 1)."""
+    import cv2
+
     arrays = []
     for letter in "XY":
         paths = [folder / f"{letter}_{n}.png" for n in range(1, len([*folder.glob("X_*")]) + 1)]
@@ -43,9 +44,14 @@ def times(request):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, times):
-    """A folder with a network in output/."""
+    """A folder with a network in output/, one of own images in own/, and images in train/, val/."""
     folder = tmp_path_factory.mktemp("place")
     assert run(command("train.py", *NARROW), folder) == (0, "")
+    for name in ("train", "val"):
+        (folder / "output" / name).rename(folder / name)
+    flags = "--width 0.03125 --steps 60 --crop 32 --output own".split()
+    line = command("own", "train", "train/X_1.png", "train/Y_1.png", *flags)
+    assert run(line, folder) == (0, "")
     return folder
 
 

@@ -51,6 +51,8 @@ def training_line(seed):
 WAYS = {
     "train.py": ("new", training_line("1"), training_line("2")),
     "test.py": ("vis", command("test.py", "--images", "5"), command("test.py", "--images", "3")),
+    "own segment": ("vis", *(command("own", "segment", folder, "--output", "own")
+                             for folder in ("val", "train"))),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import model
 import train
-from bench import measurements, peers
+from bench import growth, measurements, peers
 from common.backend import device
 from common.files import read_table
 from common.settings import Settings
@@ -61,6 +61,20 @@ def test_own_images_are_timed_small_and_large(monkeypatch, eager):
     rows = measurements.own_images(Settings(width=1 / 16), None)
     assert {name.partition(",")[0] for name, _ in rows} == {"own images", "prediction"}
     assert min(rows.values()) > 0
+
+
+def test_growth_is_drawn_over_the_sides_and_the_widths_that_are_measured(monkeypatch, tmp_path):
+    settings = []
+
+    def measured(function, changed, *counts):
+        settings.append(changed)
+        return 0.3, 0.2, 0.1, None
+
+    monkeypatch.setattr(growth, "isolated", measured)
+    rows = growth.growth(Settings(fill="constant"), None)
+    assert len({(changed.size, changed.width, changed.fill) for changed in settings}) == 9
+    growth.draw({name: value for (name, _), value in rows.items()}, tmp_path)
+    assert (tmp_path / "growth.png").stat().st_size > 5000
 
 
 def test_operations_of_a_step_are_those_of_the_convolutions():

@@ -103,6 +103,6 @@ def test_an_interrupted_script_says_how_to_go_on_and_with_what_it_does_not(tmp_p
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
         assert sentence in done.stderr
     done = run(tmp_path, "train.py", *line, "--steps", "2")
-    assert "train.py --resume --output 'my run' would go on with it" in done.stdout
+    assert "my run holds a training that was interrupted" in done.stdout
     assert (done.returncode, done.stderr) == (0, "")
     assert not resumable(tmp_path / "my run")

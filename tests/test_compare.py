@@ -96,6 +96,14 @@ def test_two_sets_of_one_name_and_flags_that_cannot_be_read_are_refused(tmp_path
             compare.compare(folders, tmp_path / "compare.csv", options)
 
 
+@pytest.mark.parametrize("text", ["set,iou_mean\ncells,0.5\n", ",".join([
+    *compare.KEY, "iou_mean,train_seconds,image_seconds\na,1,mask,network,,much,1,1\n"])])
+def test_a_table_of_another_kind_is_refused_by_name(tmp_path, text):
+    (tmp_path / "compare.csv").write_text(text)
+    with pytest.raises(UserError, match=r"compare\.csv (is not from|holds 'much' as iou_mean)"):
+        compare.read_rows(tmp_path / "compare.csv")
+
+
 def test_the_tables_hold_means_and_rank_correlations_of_sets():
     rows = []
     for name, labelled, method, iou, uncertainty in (

@@ -191,7 +191,7 @@ def test_what_a_header_claims_gets_no_memory(tmp_path):
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for suffix, start, order in ((".png", 16, "big"), (".bmp", 18, "little")):
-        claim = 2 * (60_000).to_bytes(4, order)  # width and height
+        claim = 2 * (20_000).to_bytes(4, order)  # width and height; OpenCV's own limit is larger
         path = saved(tmp_path / f"large{suffix}", COLOUR)
         content = path.read_bytes()
         content = content[:start] + claim + content[start + 8 :]
@@ -200,6 +200,10 @@ def test_what_a_header_claims_gets_no_memory(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"large\.\w+ is not an image that OpenCV can read"):
             read_image(path)
+    content = saved(tmp_path / "part.png", COLOUR).read_bytes()
+    (tmp_path / "part.png").write_bytes(content[:33] + b"\x7f\xff\xff\x00" + content[37:])
+    with pytest.raises(UserError, match=r"part\.png is not an image that OpenCV can read"):
+        read_image(tmp_path / "part.png")
     more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert more < 200_000  # KiB; macOS counts in bytes
 

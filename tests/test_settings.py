@@ -75,7 +75,7 @@ def test_flags_become_settings_and_a_recipe_stands_for_many():
         "size": (64, 96), "learning_rate": 1e-4, "fill": "constant", "augment": True}
     for line in ("--recipe 2017 --steps 80", "--steps 80 --recipe 2017"):
         assert Settings(**parsed(line)) == dataclasses.replace(RECIPE_2017, steps=80)
-    words = ("question", "")
+    words = ("question", "", "")
     assert parse("", fields_of("seed"), words=words, line=["one", "--seed", "3", "two"]) == {
         "seed": 3, "question": ("one", "two")}
 
@@ -136,7 +136,7 @@ def test_help_fits_one_screen_and_the_flags_of_the_study_are_explained_apart(cap
 
 @pytest.mark.parametrize("text", [
     None, "{", "[]", '{"trained_on": "circles in noise", "settings": {"colour": 1}}',
-    '{"trained_on": "circles in noise", "settings": []}'])
+    '{"trained_on": "circles in noise", "settings": []}', '{"trained_on": 1, "settings": [1]}'])
 def test_a_useless_settings_file_is_refused(tmp_path, text):
     path = tmp_path / "settings.json"
     if text is not None:
@@ -147,7 +147,9 @@ def test_a_useless_settings_file_is_refused(tmp_path, text):
 
 def test_a_setting_of_another_type_is_refused(tmp_path):
     values = {name: getattr(Settings, name) for name in training_names()}
-    for name, value in (("steps", "80"), ("steps", 0), ("size", 160), ("loss", None)):
+    for name, value in (
+            ("steps", "80"), ("steps", 0), ("size", 160), ("size", [160] * 3), ("loss", None),
+            ("radius", [15.5, 39]), ("learning_rate", [1])):
         content = {"trained_on": Settings.trained_on, "settings": {**values, name: value}}
         (tmp_path / "settings.json").write_text(json.dumps(content))
         with pytest.raises(UserError, match=r"settings\.json is not from this version"):
