@@ -73,7 +73,7 @@ class Checkpoint:
             data = values.pop("fingerprint")
             state.snapshots = {int(step): array for step, array in snapshots.items()}
             for name, value in values.items():
-                if isinstance(value, dict):  # others have a hand on it: the stopwatch
+                if isinstance(value, dict):  # the stopwatch, which stays the same object
                     getattr(state, name).update(value)
                 else:
                     setattr(state, name, value)
@@ -103,14 +103,14 @@ class Checkpoint:
             write_settings(self.settings, {}, folder / SETTINGS)
         self.step = state.step
         end, pause = time.monotonic(), self.settings.checkpoint
-        if pause == Settings.checkpoint:  # who asks for nothing else pays a hundredth of the time
+        if pause >= Settings.checkpoint:  # else it is wanted more often, whatever time it takes
             pause = max(pause, 100 * (end - begin))
         self.due = end + pause
 
     def remove(self):
         """Keep nothing any more: the training has come to its end."""
         if self.settings and resumable(self.settings.output):
-            # renamed, it is gone at once, and the next run clears away what a killed one left of it
+            # Renamed, it is gone at once; if this is killed now, the next run removes the rest.
             unfinished = self.folder.rename(self.folder.with_name(UNFINISHED))
             shutil.rmtree(unfinished, ignore_errors=True)
 

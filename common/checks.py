@@ -28,7 +28,7 @@ def as_flag(name, *values):
     return " ".join([flag, *(quote(str(value)) for value in values)])
 
 
-def given(settings, name):
+def typed(settings, name):
     """A setting with its value, as it is typed."""
     return as_flag(name, getattr(settings, name))
 
@@ -65,7 +65,7 @@ def check_image(settings):
     """Raise `UserError` for an image that cannot be drawn: no room, or grey values above 255."""
     name = "side" if has_sides(settings) else "radius"
     low, high = getattr(settings, name)
-    words = given(settings, name)
+    words = typed(settings, name)
     central = settings.shape == "circle" and settings.placement == "central"
     largest = min(settings.size)
     if name == "radius":
@@ -75,21 +75,21 @@ def check_image(settings):
     if low == 0:
         raise UserError(f"{words} is too small; give at least 1, or 0 0 to leave it to --radius")
     if high > largest:
-        where = f"{given(settings, 'size')}{' with --placement central' if central else ''}"
+        where = f"{typed(settings, 'size')}{' with --placement central' if central else ''}"
         raise UserError(f"{words} does not fit into {where}; the largest {name} that fits is "
                         f"{largest}")
     # Images have 8 bits, and the brightest pixel of the noise fill is the sum of two draws.
     if settings.fill == "noise" and (settings.noise - 1) * (1 + settings.strength) >= 255.5:
         most = int(255 / (1 + settings.strength)) + 1
-        raise UserError(f"{given(settings, 'noise')} exceeds 8 bits where two draws add up with "
-                        f"{given(settings, 'strength')}; give at most --noise {most}")
+        raise UserError(f"{typed(settings, 'noise')} exceeds 8 bits where two draws add up with "
+                        f"{typed(settings, 'strength')}; give at most --noise {most}")
 
 
 def check_study(settings):
     """Raise `UserError` for settings of the study that exclude each other or mean nothing."""
     for name, (other, values) in NEEDS.items():
         if changed(settings, name) and getattr(settings, other) not in values:
-            raise UserError(f"{given(settings, name)} means nothing to {given(settings, other)}; "
+            raise UserError(f"{typed(settings, name)} means nothing to {typed(settings, other)}; "
                             "leave one of them out")
     check_larger(settings)
     if settings.supervised_pixels and settings.supervised_window:
@@ -98,16 +98,16 @@ def check_study(settings):
     for name, most in (("supervised_pixels", math.prod(settings.size)),
                        ("supervised_window", min(settings.size))):
         if getattr(settings, name) > most:
-            raise UserError(f"{given(settings, name)} is more than an image of "
-                            f"{given(settings, 'size')} has; give at most {most}")
+            raise UserError(f"{typed(settings, name)} is more than an image of "
+                            f"{typed(settings, 'size')} has; give at most {most}")
     low, high = settings.padding_levels
     if low > high:
-        raise UserError(f"{given(settings, 'padding_levels')} runs backwards; give the smaller one "
+        raise UserError(f"{typed(settings, 'padding_levels')} runs backwards; give the smaller one "
                         "first")
     if changed(settings, "padding_levels") and settings.padding == "zero":
-        raise UserError(f"{given(settings, 'padding_levels')} changes nothing with --padding zero; "
+        raise UserError(f"{typed(settings, 'padding_levels')} changes nothing with --padding zero; "
                         "leave it out, or give another --padding")
-    check_reflection(settings, min(settings.size), given(settings, "size"))
+    check_reflection(settings, min(settings.size), typed(settings, "size"))
 
 
 def check_larger(settings):
@@ -120,9 +120,9 @@ def check_larger(settings):
         low, high = 2 * low + 1, 2 * high + 1
     if high**2 < 1.25 * low**2:
         raise UserError(f"--task larger needs one shape a quarter larger than the other, and "
-                        f"{given(settings, name)} gives none; give a wider range")
+                        f"{typed(settings, name)} gives none; give a wider range")
     if settings.labels != "true":
-        raise UserError(f"{given(settings, 'labels')} leaves nothing of --task larger; leave one "
+        raise UserError(f"{typed(settings, 'labels')} leaves nothing of --task larger; leave one "
                         "of them out")
     if settings.augment:
         raise UserError("--augment may cut the smaller shape of --task larger in two; leave one of "

@@ -95,7 +95,7 @@ def sheet(tiles, title, path, legend=(), largest=TILE):
     shown = picked(len(tiles))
     if len(shown) < len(tiles):
         title += f"; {OVERVIEW_TILES} of {len(tiles)} shown"
-    pictures = [fitted(tiles[index][0], largest, largest) for index in shown]
+    pictures = [resized(tiles[index][0], largest, largest) for index in shown]
     height = max(picture.shape[0] for picture in pictures)
     columns = max(1, OVERVIEW_COLUMNS * TILE // largest)
     rows = -(-len(shown) // columns)
@@ -121,7 +121,7 @@ def picked(count, most=OVERVIEW_TILES):
     return places.round().astype(int).tolist()
 
 
-def fitted(picture, height, width):
+def resized(picture, height, width):
     """A picture enlarged or reduced to fit into so many pixels, with its proportions."""
     tall, wide = picture.shape[:2]
     scale = min(height / tall, width / wide)

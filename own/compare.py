@@ -25,7 +25,6 @@ from common.checks import check_values
 from common.command_line import fields_of, parse
 from common.errors import UserError
 from common.files import check_folder, read_table, write_table, writing
-from common.folders import LOCK
 from common.settings import setting
 from own.crops import Labelled, read_labelled
 from own.exposure import predict_image, uncertainty
@@ -189,7 +188,10 @@ def compare(folders, path, options, report=print):
             calls.append((measure, key, folder, settings))
     for new in in_processes(options.processes, calls):
         keys = {key_of(row) for row in new}
-        with writing(path), FileLock(path.with_name(LOCK), timeout=PATIENCE):  # of another one too
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A lock of the table alone: that of the folder belongs to a training for all its time.
+        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=PATIENCE)
+        with writing(path), lock:
             others = [row for row in read_rows(path) if key_of(row) not in keys]
             write_table(sorted([*others, *new], key=key_of), path)
         for row in new:

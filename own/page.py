@@ -15,7 +15,7 @@ import numpy as np
 from common import metrics
 from common.errors import UserError
 from common.optimizers import compile_training
-from common.pictures import fitted, picked
+from common.pictures import picked, resized
 from own.crops import read_labelled, square_around
 from own.exposure import predict_image, trained_exposure
 from own.images import read_image, read_mask, write_strokes
@@ -89,7 +89,7 @@ def look_at(settings, network, path, mask_path, labelled, learning):
     side = LIVE_PART if learning else PART
     around = labelled.mask >= 0 if labelled else np.ones((*image.shape[:2], 1), bool)
     part = square_around(around, side)
-    tile, words = fitted(picture[part], TILE, TILE), path.name
+    tile, words = resized(picture[part], TILE, TILE), path.name
     if network:
         probabilities = predict_image(
             network, image, settings.match, try_both=not learning, part=part)
@@ -150,7 +150,7 @@ class Page:
                 if other == path or other not in self.tiles:
                     self.look(other)
         layers = [self.strokes[path]] if path in self.strokes else []
-        background = fitted(picture, EDITOR, EDITOR)[..., ::-1]
+        background = resized(picture, EDITOR, EDITOR)[..., ::-1]
         value = {"background": background, "layers": layers, "composite": None}
         yield [path.name, path.name, value, *self.seen(gr.skip())]
         import own.training  # noqa: F401  Keras starts slowly: now that the page is there

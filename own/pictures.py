@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from common import metrics
-from common.pictures import AGREEMENT, FALSE_ALARM, MISSED, fitted, sheet
+from common.pictures import AGREEMENT, FALSE_ALARM, MISSED, resized, sheet
 from own.images import in_8_bits
 
 # Colours (BGR) of outlines, and what a legend says of them.
@@ -62,7 +62,7 @@ def draw_fit(names, labelled, predictions, iou, path):
             outlines.insert(1, (mask == 0, AGREEMENT))
             caption += " on what is painted"
             legend = (YOUR_MASK, YOUR_BACKGROUND, THE_NETWORK)
-        picture = fitted(as_seen(image), LARGE_TILE, LARGE_TILE)
+        picture = resized(as_seen(image), LARGE_TILE, LARGE_TILE)
         picture = outlined(picture, *outlines)
         tiles.append((picture, caption))
     sheet(tiles, "what it was trained on", path, legend, LARGE_TILE)

@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of, left_in, read_whole
 from common.images import write_png
-from common.pictures import FALSE_ALARM, MISSED, fitted, picked, sheet
+from common.pictures import FALSE_ALARM, MISSED, picked, resized, sheet
 from common.screen import Screen
 from common.settings import read_settings
 from own.exposure import predict_image, uncertainty
@@ -149,7 +149,12 @@ def segment_folder(settings, network, folder, show):
                 tiles.append(tile(picture, prediction, row, mask_path))
             show(len(rows), path.name)
         write_table(rows, results / "metrics.csv")
-        number = "the IoU with the mask" if folder.masks else "the share of the foreground"
+        others = [row for row in rows if row["trained_on"] == "no"]
+        number = "the share of the foreground"
+        if folder.masks:
+            number = "the IoU with the mask"
+            if not all("network_iou" in row for row in others):
+                number += ", in % the share of the foreground"
         sheet(tiles, f"{len(tiles)} of {len(rows)} images; the number is {number}",
               results / "contact_sheet.png", (YOUR_MASK, THE_NETWORK), TILE)
     return rows
@@ -194,7 +199,7 @@ def tile(picture, prediction, row, mask_path):
         words = f"IoU {float(row['network_iou']):.3f}"
     if mask_path and os.path.exists(mask_path):
         outline, words = (np.logical_and(*read_mask(mask_path)), MISSED), "labelled"
-    return outlined(fitted(picture, TILE, TILE), outline), f"{row['image']}: {words}"
+    return outlined(resized(picture, TILE, TILE), outline), f"{row['image']}: {words}"
 
 
 def least_sure(rows):

@@ -7,7 +7,7 @@ of their own.
 import dataclasses
 from typing import ClassVar
 
-from common.checks import SMALLEST_SIDE, check_reflection, given
+from common.checks import SMALLEST_SIDE, check_reflection, typed
 from common.errors import UserError
 from common.settings import Settings, setting
 
@@ -76,7 +76,7 @@ class OwnSettings(Settings):
         super().__post_init__()
         if len(self.image) != len(self.mask):
             raise UserError("every image needs a mask; name them in turn: IMAGE MASK IMAGE MASK")
-        check_reflection(self, self.crop, given(self, "crop"))
+        check_reflection(self, self.crop, typed(self, "crop"))
         for name, value in (("padding", "mean"), ("network", "dense")):
             if getattr(self, name) == value:
                 raise UserError(f"--{name} {value} needs whole images of one size, and here the "
