@@ -10,7 +10,8 @@ from common.backend import keras
 from common.command_line import fields_of, parse
 from common.compared_networks import convolutions, dense, pixel
 from common.errors import run_script
-from common.layers import Border, convolution, initial_logit, layers, output_convolution, scaled
+from common.layers import Border, Coordinates, convolution, initial_logit, layers
+from common.layers import output_convolution, scaled
 from common.settings import Settings
 from common.tiles import averaged, in_tiles
 
@@ -87,8 +88,8 @@ def build(
 
 def connect(settings, mean, variance, share, size):
     """The layers of `build`, which documents the arguments, as a Keras model."""
-    if settings.network == "dense":
-        size = settings.size  # a weight for every pixel: no other size fits
+    if settings.network == "dense" or settings.coordinates != "none":
+        size = settings.size  # a weight for every pixel, or planes: no other size fits
     height, width = (side and side + -side % FACTOR for side in size)  # None stays None
     axis, channels = None, 1
     if np.ndim(mean) > 0:
@@ -96,6 +97,8 @@ def connect(settings, mean, variance, share, size):
     inputs = keras.Input((height, width, channels), name="grey_values", dtype="float32")
     x = layers.Normalization(
         axis, mean=mean, variance=variance, dtype="float32", name="normalisation")(inputs)
+    if settings.coordinates != "none":
+        x = Coordinates(settings.coordinates, name="coordinates")(x)
     body = BODIES[settings.network]
     logits = body(x, settings, initial_logit(settings, share))
     # The sigmoid comes last, by itself: there TensorFlow's cross-entropy finds the logits.

@@ -57,11 +57,12 @@ class Run(NamedTuple):
     seconds: Stopwatch
 
 
-def train(settings, report=lambda step, row: None, checkpoint=None):
+def train(settings, report=lambda step, row: None, checkpoint=None, follow=None):
     """Fit the network to the training samples, one a step in turn, and score it along the way.
 
     Nothing depends on the scores. After every step `report(step, row)` is told the latest row of
-    the history. checkpoint: a `Checkpoint`, to go on after an interruption. Returns a `Run`.
+    the history, and `follow(step, network)` may look at the network. checkpoint: a `Checkpoint`,
+    to go on after an interruption. Returns a `Run`.
     """
     checkpoint = checkpoint or Checkpoint()
     state = TrainingState()
@@ -90,6 +91,8 @@ def train(settings, report=lambda step, row: None, checkpoint=None):
                 state.snapshots[step] = np.concatenate([P[:1], unseen])
         state.step = step
         report(step, state.history[-1])
+        if follow:
+            follow(step, network)
         checkpoint.save_if_due(network, state)
     return Run(
         network, (X, Y), (X_val, Y_val), P_val, state.history, state.snapshots, state.seconds)

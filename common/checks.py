@@ -15,6 +15,7 @@ NEEDS = {
     "deep_rate": ("network", UNETS),
     "padding": ("network", (*UNETS, "convolutions")),
     "padding_levels": ("network", UNETS),
+    "gain_levels": ("network", UNETS),
 }
 
 
@@ -100,14 +101,20 @@ def check_study(settings):
         if getattr(settings, name) > most:
             raise UserError(f"{typed(settings, name)} is more than an image of "
                             f"{typed(settings, 'size')} has; give at most {most}")
-    low, high = settings.padding_levels
-    if low > high:
-        raise UserError(f"{typed(settings, 'padding_levels')} runs backwards; give the smaller one "
-                        "first")
-    if changed(settings, "padding_levels") and settings.padding == "zero":
-        raise UserError(f"{typed(settings, 'padding_levels')} changes nothing with --padding zero; "
-                        "leave it out, or give another --padding")
+    check_levels(settings, "padding")
+    check_levels(settings, "gain")
     check_reflection(settings, min(settings.size), typed(settings, "size"))
+
+
+def check_levels(settings, name):
+    """Raise `UserError` for levels that run backwards, or for which the setting says nothing."""
+    levels = f"{name}_levels"
+    low, high = getattr(settings, levels)
+    if low > high:
+        raise UserError(f"{typed(settings, levels)} runs backwards; give the smaller one first")
+    if changed(settings, levels) and not changed(settings, name):
+        raise UserError(f"{typed(settings, levels)} changes nothing with {typed(settings, name)}; "
+                        f"leave it out, or give another --{name}")
 
 
 def check_larger(settings):

@@ -1,7 +1,7 @@
 """The networks that the U-Net is compared with. Each turns feature maps x into logits."""
 
 from common.backend import keras
-from common.layers import convolution, initializer, layers, output_convolution, scaled
+from common.layers import OUTPUT, convolution, initializer, layers, output_convolution, scaled
 
 
 def convolutions(x, settings, logit):
@@ -28,6 +28,6 @@ def dense(x, settings, logit):
         scaled(256, settings), activation="relu", kernel_initializer=initializer(settings),
         name="hidden")(x)
     x = layers.Dense(
-        height * width, kernel_initializer=initializer(settings, last=True), dtype="float32",
+        height * width, kernel_initializer=initializer(settings, OUTPUT), dtype="float32",
         bias_initializer=keras.initializers.Constant(logit), name="output_dense")(x)
     return layers.Reshape((height, width, 1), dtype="float32", name="image")(x)

@@ -2,9 +2,12 @@
 
 import math
 
+import numpy as np
+
 from common.backend import keras
 
 layers, ops = keras.layers, keras.ops
+OUTPUT = 0  # the level of the last convolution, for --gain
 
 
 @keras.saving.register_keras_serializable("one_image")
@@ -38,33 +41,79 @@ class Border(layers.Layer):
         return {**super().get_config(), "mode": self.mode}
 
 
+@keras.saving.register_keras_serializable("one_image")
+class Coordinates(layers.Layer):
+    """Add two planes to feature maps (n, height, width, channels); their mean square is 1.
+
+    kind: 'ramp' rises down the image and across it, 'noise' is fixed, 'flat' is 1 everywhere. All
+    three cost the same number of parameters (Liu et al. 2018, arXiv 1807.03247).
+    """
+
+    def __init__(self, kind, **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def build(self, input_shape):
+        _, height, width, _ = input_shape
+        if self.kind == "ramp":
+            planes = np.meshgrid(ramp(height), ramp(width), indexing="ij")
+        elif self.kind == "noise":
+            planes = np.random.default_rng(0).standard_normal((2, height, width))
+        else:
+            planes = np.ones((2, height, width))
+        self.planes = np.stack(planes, axis=-1)[np.newaxis].astype("float32")
+
+    def call(self, x):
+        planes = ops.cast(ops.convert_to_tensor(self.planes), x.dtype)
+        several = ops.broadcast_to(planes, (ops.shape(x)[0], *self.planes.shape[1:]))
+        return ops.concatenate([x, several], axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind}
+
+
+def ramp(side):
+    """Numbers that rise evenly along a side, with mean 0 and mean square 1."""
+    numbers = np.linspace(-1, 1, side)
+    return numbers / np.sqrt((numbers**2).mean())
+
+
 def convolution(x, filters, settings, name, level=1):
     """A 3x3 ReLU convolution, which keeps height and width; level: of the U-Net, for --padding."""
-    first, last = settings.padding_levels
-    padding = settings.padding if first <= level <= last else "zero"
+    padding = settings.padding if among(level, settings.padding_levels) else "zero"
     if padding != "zero":
         x = Border(padding, name=f"{name}_border")(x)
     return layers.Conv2D(
         filters, 3, padding="same" if padding == "zero" else "valid", activation="relu",
-        kernel_initializer=initializer(settings), name=name)(x)
+        kernel_initializer=initializer(settings, level), name=name)(x)
+
+
+def among(level, levels):
+    """Whether a level is one from the first to the last of `levels`."""
+    first, last = levels
+    return first <= level <= last
 
 
 def output_convolution(x, settings, logit):
     """The 1x1 convolution that ends a network: logits, (n, height, width, 1)."""
     return layers.Conv2D(
-        1, 1, kernel_initializer=initializer(settings, last=True), dtype="float32",
+        1, 1, kernel_initializer=initializer(settings, OUTPUT), dtype="float32",
         bias_initializer=keras.initializers.Constant(logit), name="output_convolution")(x)
 
 
-def initializer(settings, last=False):
-    """How kernels start: as He et al. 2015 (arXiv 1502.01852), the last by Glorot; or as in 2017.
+def initializer(settings, level=1):
+    """How the kernels of a level start: as He et al. 2015 (arXiv 1502.01852), the output's by
+    Glorot; or as in 2017. --gain multiplies what is drawn.
 
     Keras 2.0.4 truncated a normal distribution without making up for the variance that is lost.
     """
-    if settings.initial_weights == "he-normal":
-        return "glorot_uniform" if last else "he_normal"
-    variance = 2 * 0.87962566103423978**2
-    return keras.initializers.VarianceScaling(variance, "fan_in", "truncated_normal")
+    gain = settings.gain if among(level, settings.gain_levels) else 1.0
+    scaling = keras.initializers.VarianceScaling
+    if settings.initial_weights == "2017":
+        return scaling(2 * 0.87962566103423978**2 * gain**2, "fan_in", "truncated_normal")
+    if level == OUTPUT:
+        return scaling(gain**2, "fan_avg", "uniform")
+    return scaling(2 * gain**2, "fan_in", "truncated_normal")
 
 
 def initial_logit(settings, share):

@@ -137,6 +137,15 @@ class Settings:
     initial_weights: str = study_setting(
         "he-normal", "training", "He-normal with a Glorot-uniform last layer, or as Keras 2.0.4 "
         "drew them, 0.88 times as large", choices=("he-normal", "2017"))
+    gain: float = study_setting(
+        1.0, "training", "factor on the initial kernels of the --gain-levels", least=0.001, most=100)
+    gain_levels: tuple[int, int] = study_setting(
+        (0, 6), "training", "first and last level with that --gain, 0 the output, 1 at full size, "
+        "6 the bottom", metavar=("FROM", "TO"), least=0, most=6)
+    coordinates: str = study_setting(
+        "none", "training", "two planes beside the image that tell a pixel where it is: rows and "
+        "columns as ramps, fixed noise, or nothing, as flat ones",
+        choices=("none", "ramp", "noise", "flat"))
     weights_seed: int = study_setting(
         -1, "training", "initial weights follow from it, the images still from --seed; -1 leaves "
         "both to that", least=-1, most=2**32 - 1)

@@ -63,17 +63,17 @@ def planned(question, options):
 def rows_beside(question, path):
     """{key: columns} of runs of other questions beside `path` that measure what this one does.
 
-    A question without measures takes the scores of any.
+    A question without instruments takes the scores of any.
     """
     rows = {}
     for name, other in QUESTIONS.items():
-        same_measures = set(question.measures) == set(other.measures)
-        if path.stem == name or (question.measures and not same_measures):
+        plain = question.instruments == ((), ())
+        if path.stem == name or not (plain or question.instruments == other.instruments):
             continue
         for row in read_rows(path.with_name(f"{name}.csv")):
             if row.keys() >= set(SCORES):  # older rows do not hold every score
                 scores = {column: row[column] for column in SCORES}
-                rows[key_of(row)] = row if question.measures else scores
+                rows[key_of(row)] = scores if plain else row
     return rows
 
 
@@ -97,7 +97,7 @@ def run_question(question, runs, path, options):
     failed = 0
     code = commit()
     with Screen(path.stem, len(runs), len(runs) - len(missing)) as screen:
-        for settings, row, error in BACKENDS[options.backend](missing, question.measures, options):
+        for settings, row, error in BACKENDS[options.backend](missing, question.instruments, options):
             screen.show(screen.done + 1)
             done = f"{path.stem} {screen.done}/{len(runs)}"
             run = f"{done}  {runs[settings]}, seed {settings.seed}"

@@ -5,11 +5,15 @@ from functools import partial
 
 import numpy as np
 
+import cv2
+from scipy.stats import rankdata
+
 from common import metrics
 from data import create_data, random_stream
 from study.figures import BORDERS, DOTTED, UNSEEN, finish, lines, panels
-from study.measuring import mean_iou, paint, training_mask
-from study.memory import networks
+from study.measuring import marked, mean_iou, paint, training_mask
+from study.memory import SHIFT, networks, overlap
+from study.parts import logits_of
 from study.statistics import with_interval
 
 # Pixels from where the training shape lies; each ring reaches in to the one before.
@@ -29,6 +33,83 @@ def measure(run, settings, images=10):
         masks = moved(training_mask(run), ring, generator, images)
         painted = [paint(generator, mask, settings) for mask in masks]
         row[column(ring)] = mean_iou(run, painted, masks) if painted else ""
+    return row
+
+
+def column_of(score, ring):
+    """The column of one of SCORES where the training shape lies in a ring."""
+    return f"{score} {'up to ' + str(ring) + ' pixels from' if ring else 'in'} its place"
+
+
+def measure_thresholds(run, settings, images=10):
+    """SCORES in its place and farthest from it: is a loss of IoU a shift of the threshold alone?"""
+    import model
+
+    logits = logits_of(run.network)
+    generator = random_stream(settings.seed, "test")
+    row = {}
+    for ring in (RINGS[0], RINGS[-1]):
+        masks = moved(training_mask(run), ring, generator, images)
+        painted = [paint(generator, mask, settings) for mask in masks]
+        X = np.reshape(painted, (-1, *settings.size, 1)).astype("float32")
+        found = model.predict(logits, X)[..., 0] if painted else ()
+        for score, function in SCORES.items():
+            values = list(map(function, found, masks))
+            row[column_of(score, ring)] = np.mean(values) if values else ""
+    return row
+
+
+def area_under_curve(logits, mask):
+    """How likely a pixel inside the mask has a larger logit than one outside it, 0..1."""
+    ranks = rankdata(logits).reshape(mask.shape)
+    inside, outside = mask.sum(), (~mask).sum()
+    return (ranks[mask].sum() - inside * (inside + 1) / 2) / (inside * outside)
+
+
+def iou_at_half(logits, mask):
+    """IoU at probability one half."""
+    return metrics.iou(mask[np.newaxis], logits[np.newaxis] > 0).item()
+
+
+def iou_at_otsu(logits, mask):
+    """IoU at the threshold that Otsu's method (1979) finds in these logits."""
+    grey = cv2.normalize(logits, None, 0, 255, cv2.NORM_MINMAX).astype("uint8")
+    _, marked = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return metrics.iou(mask[np.newaxis], marked[np.newaxis] > 0).item()
+
+
+SCORES = {
+    "IoU at one half": iou_at_half,
+    "IoU at Otsu's threshold": iou_at_otsu,
+    "area under the curve": area_under_curve,
+}
+
+
+def measure_border(run, settings, images=10):
+    """How the training mask, drawn on noise, overlaps with where it belongs when a side moves.
+
+    A side is cropped by SHIFT pixels, or the noise extended there; once the side that is nearer to
+    the training shape, once the farther one. The mask may go with the side, or stay.
+    """
+    mask = training_mask(run)
+    generator = random_stream(settings.seed, "test")
+    width = mask.shape[1]
+    mirrored = np.argwhere(mask)[:, 1].mean() >= width / 2
+    if mirrored:  # so that the left side is the nearer one
+        mask = mask[:, ::-1]
+    row = {}
+    for side, left, right in (("nearer", SHIFT, 0), ("farther", 0, SHIFT)):
+        places = {
+            "cropped": (mask[:, left : width - right], mask[:, right : width - left]),
+            "extended": (np.pad(mask, [(0, 0), (left, right)]), np.pad(mask, [(0, 0), (right, left)])),
+        }
+        for way, (stays, goes) in places.items():
+            noises = [generator.integers(settings.noise, size=stays.shape) for _ in range(images)]
+            predictions = marked(run, noises)
+            if mirrored:
+                predictions = predictions[:, :, ::-1]
+            row[f"overlap on noise, {side} side {way}: it stays"] = overlap(stays, predictions)
+            row[f"overlap on noise, {side} side {way}: it goes along"] = overlap(goes, predictions)
     return row
 
 

@@ -32,14 +32,21 @@ def forget_networks():
     gc.collect()
 
 
-def score(settings, measures=()):
+def score(settings, measures=(), followers=()):
     """Train with these settings, as train.py does: a row of the CSV.
 
-    measures: functions of the finished `train.Run` and its settings, which add columns.
+    measures: functions of the finished `train.Run` and its settings, which add columns; followers:
+    classes as `Question` says.
     """
     forget_networks()
     started = time.perf_counter()
-    run = train.train(settings)
+    following = [follower(settings) for follower in followers]
+
+    def follow(step, network):
+        for follower in following:
+            follower.follow(step, network)
+
+    run = train.train(settings, follow=follow)
     X, Y = run.validation
     last = run.history[-1]
     row = {"parameters": run.network.count_params(), "train_loss": last["loss"]}
@@ -53,15 +60,17 @@ def score(settings, measures=()):
         row[f"{null}_iou_min"] = iou.min()
     for measure in measures:
         row |= measure(run, settings)
+    for follower in following:
+        row |= follower.columns()
     row["train_seconds"] = last["seconds"]
     row["run_seconds"] = round(time.perf_counter() - started, 2)
     return {**identity(settings), **row, "threads": THREADS}
 
 
-def attempt(settings, measures):
+def attempt(settings, instruments):
     """Settings, the row that `score` gives and None; or None and the error as text."""
     try:
-        return settings, score(settings, measures), None
+        return settings, score(settings, *instruments), None
     except Exception as error:  # it must not stop the others
         return settings, None, f"{type(error).__name__}: {error}"
 
@@ -97,7 +106,7 @@ def in_processes(number, calls):
         raise
 
 
-def on_this_machine(runs, measures, options):
+def on_this_machine(runs, instruments, options):
     """Yield what `attempt` gives for each of a list of settings, as they come from processes."""
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -105,7 +114,7 @@ def on_this_machine(runs, measures, options):
     # A process that is killed takes those beside it with it. What is left then runs one at a time,
     # which needs less memory too.
     for batch in (runs, *([settings] for settings in runs)):
-        calls = [(attempt, settings, measures) for settings in batch if settings in waiting]
+        calls = [(attempt, settings, instruments) for settings in batch if settings in waiting]
         if not calls:
             continue
         with contextlib.suppress(TerminatedWorkerError):
@@ -116,7 +125,7 @@ def on_this_machine(runs, measures, options):
         yield settings, None, "its process was killed, as it is where memory is short"
 
 
-def on_ray(runs, measures, options):
+def on_ray(runs, instruments, options):
     """Yield what `attempt` gives for each of a list of settings, from the Ray cluster.
 
     One runs on each core; the runs of a lost node start anew. (joblib's own Ray backend returns
@@ -136,7 +145,7 @@ def on_ray(runs, measures, options):
     ray.init(options.address, log_to_driver=False, logging_level="error", runtime_env=environment)
     try:
         remote = ray.remote(num_cpus=1, max_retries=3)(attempt)
-        waiting = {remote.remote(settings, measures): settings for settings in runs}
+        waiting = {remote.remote(settings, instruments): settings for settings in runs}
         while waiting:
             (done,), _ = ray.wait(list(waiting))
             settings = waiting.pop(done)

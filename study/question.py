@@ -13,6 +13,9 @@ class Question(NamedTuple):
     asks: str
     varies: dict  # {variant: what it changes in the settings}
     measures: tuple = ()  # functions of run and settings: more columns of the CSV
+    # Classes that look at a network while it trains. One is made of the settings of a run; after
+    # every step it is told `follow(step, network)`, at the end it gives `columns()`.
+    followers: tuple = ()
     draws: dict = {}  # noqa: RUF012 - {file: function of results and path}; nobody changes it
     # Its key numbers, {label: a column, of which the mean is shown, or a function of results and
     # variant, which returns a text}.
@@ -26,6 +29,11 @@ class Question(NamedTuple):
     def settings(self, variant):
         """The settings of a variant, but for the seed."""
         return Settings(**self.varies[variant])
+
+    @property
+    def instruments(self):
+        """What looks at its runs."""
+        return self.measures, self.followers
 
     def short(self, variant):
         """The name of a variant without its fill."""
@@ -113,3 +121,36 @@ RACERS = {
     "no skips, Adam, 0.001": NO_SKIPS,
     "convolutions, Adam, 0.001": CONVOLUTIONS,
 }
+
+# The parts of a fit. Plain SGD has one rate for all weights, and no limit on the gradient.
+PLAIN = {**RACE, "optimizer": "sgd", "clip_norm": 0.0, "bias_rate": 1.0}
+# The recipe of 2017 at half the width: with five times its rate 400 steps do for its 2000.
+HALF_2017 = {**TODAY_2017, "width": 0.5, "learning_rate": 5e-3}
+# One step at full width, at a rate of which the change is proportional: of the gradient, as in
+# 2017, or of its sign, which is what Adam's first step amounts to.
+ONE_STEP = {**TODAY_2017, "steps": 1, "evaluations": 1, "validation": 1, "watch": 1}
+ONE_STEP_OF_ADAM = {**ONE_STEP, "optimizer": "adam", "learning_rate": 1e-5}
+DEEP, SHALLOW, ALL, OUTPUT = (3, 6), (0, 2), (0, 6), (0, 0)  # levels, for --gain
+
+
+def with_gain(base, gain, levels):
+    """A recipe whose initial kernels on these levels are multiplied."""
+    return {**base, "gain": gain, "gain_levels": levels}
+
+
+def varied_gain(gains, base, levels, name):
+    """A variant for each gain on these levels; `name` is a format that takes the gain."""
+    return {name.format(gain): with_gain(base, gain, levels) for gain in gains}
+
+
+def gains(base, name):
+    """Initial weights that differ in their gain, and a network without a border."""
+    return {
+        f"1.1 on all levels, {name}": with_gain(base, 1.1, ALL),
+        f"today's weights, {name}": base,
+        f"0.88 on the shallow levels, {name}": with_gain(base, 0.88, SHALLOW),
+        f"0.88 on the deep levels, {name}": with_gain(base, 0.88, DEEP),
+        f"the weights of 2017, {name}": {**base, "initial_weights": "2017"},
+        f"0.1 on the output, {name}": with_gain(base, 0.1, OUTPUT),
+        f"circular padding, {name}": {**base, "padding": "circular"},
+    }
