@@ -126,6 +126,7 @@ RACERS = {
 PLAIN = {**RACE, "optimizer": "sgd", "clip_norm": 0.0, "bias_rate": 1.0}
 # The recipe of 2017 at half the width: with five times its rate 400 steps do for its 2000.
 HALF_2017 = {**TODAY_2017, "width": 0.5, "learning_rate": 5e-3}
+FIRST = {"steps": 1, "evaluations": 1, "validation": 1, "watch": 1, "learning_rate": 1e-5}
 # One step at full width, at a rate of which the change is proportional: of the gradient, as in
 # 2017, or of its sign, which is what Adam's first step amounts to.
 ONE_STEP = {**TODAY_2017, "steps": 1, "evaluations": 1, "validation": 1, "watch": 1}
@@ -154,3 +155,8 @@ def gains(base, name):
         f"0.1 on the output, {name}": with_gain(base, 0.1, OUTPUT),
         f"circular padding, {name}": {**base, "padding": "circular"},
     }
+
+
+def only(variants, begins):
+    """Those of the variants whose name begins with one of some texts."""
+    return {name: changes for name, changes in variants.items() if name.startswith(begins)}

@@ -1,23 +1,26 @@
-"""The sharpest direction of the loss, and whether it is the template.
+"""The sharpest direction of the loss at the initial weights, and what it changes in the logits.
 
-The gradient at a point is what plain SGD would subtract at a rate of 1. The Hessian's product with
-a direction is the difference of two gradients beside that point (central differences); its largest
-eigenvalue is the sharpness, 2 / sharpness the largest rate at which plain SGD is stable (Cohen et
-al. 2021, arXiv 2103.00065).
+The Hessian's product with a direction is the difference of two gradients beside a point (central
+differences); its largest eigenvalue is the sharpness, 2 / sharpness the largest rate at which plain
+SGD is stable (Cohen et al. 2021, arXiv 2103.00065). For Adam, which divides each gradient by its
+size, the Hessian is divided so too, and the largest rate is 38 / sharpness (Cohen et al. 2022,
+arXiv 2207.14484).
 """
 
 import numpy as np
 
 import train
 from data import create_data, training_masks
-from study.parts import PARTS, Views, logits_of
+from study.parts import IMAGES, PARTS, Views, logits_of
+from study.statistics import with_interval
 
 STEP = 1e-2  # length of the steps for differences, in units of the weights
-PRODUCTS = 40  # of the Hessian with a direction, at most
+EPSILON = 1e-7  # that of Adam
+ALIKE = "correlation of what the sharpest direction changes on two images of noise"
 
 
 class Sharpness:
-    """Follows a training and says how sharp the loss is before its first step, and which way."""
+    """Says how sharp the loss is before the first step, and what its direction would change."""
 
     def __init__(self, settings):
         self.settings, self.found = settings, {}
@@ -27,17 +30,37 @@ class Sharpness:
         if step > 0:
             return
         loss = Loss(network, self.settings)
-        sharpness, direction = sharpest(loss.hessian_product, loss.weights.size)
+        scales = 1.0
+        if self.settings.optimizer == "adam":
+            gradient = loss.gradient(loss.weights)
+            scales = 1 / np.sqrt(np.abs(gradient) + EPSILON)
+
+        def product(direction):
+            return scales * loss.hessian_product(scales * direction)
+
+        sharpness, direction = sharpest(product, loss.weights.size)
+        views = Views(self.settings)
+        change = loss.change_along(scales * direction, views.images)
+        parts = views.parts(change)
+        sign = np.sign(parts["fit"])  # a direction has none
+        self.found = {column(part): sign * parts[part] for part in ("fit", *PARTS)}
         self.found["sharpness"] = sharpness
-        parts = loss.parts_along(direction)
-        # a direction has no sign
-        sign = np.sign(parts["fit"])
-        self.found |= {f"{part} of the sharpest direction": sign * parts[part]
-                       for part in ("fit", *PARTS)}
+        self.found[ALIKE] = alike(change[1 : 1 + IMAGES, ..., 0])
 
     def columns(self):
         """The sharpness, and the parts of its direction."""
         return self.found
+
+
+def column(part):
+    """The column of a part of what the sharpest direction changes."""
+    return f"{part} of the sharpest direction"
+
+
+def alike(changes):
+    """How alike several changes, (n, height, width), are: the mean correlation of two of them."""
+    correlations = np.corrcoef(changes.reshape(len(changes), -1))
+    return correlations[np.triu_indices(len(changes), 1)].mean()
 
 
 class Loss:
@@ -82,17 +105,16 @@ class Loss:
         ahead, behind = self.gradient(self.weights + step), self.gradient(self.weights - step)
         return (ahead - behind) * (length / (2 * STEP))
 
-    def parts_along(self, direction):
-        """The parts of a fit, as `parts.Views` has them, of a small step in a direction."""
+    def change_along(self, direction, images):
+        """How the logits of images change along a direction, an array like them."""
         import model
 
-        views, logits = Views(self.settings), logits_of(self.network)
-        found = []
-        for sign in (1, -1):
-            self.move_to(self.weights + sign * STEP * direction / np.linalg.norm(direction))
-            found.append(model.predict(logits, views.images))
-        ahead, behind = found
-        return views.parts(ahead - behind)
+        logits = logits_of(self.network)
+        step = direction * (STEP / np.linalg.norm(direction))
+        self.move_to(self.weights + step)
+        ahead = model.predict(logits, images)
+        self.move_to(self.weights - step)
+        return (ahead - model.predict(logits, images)) / (2 * STEP)
 
 
 def gradient_keeper():
@@ -117,5 +139,23 @@ def sharpest(product, size):
 
     operator = LinearOperator((size, size), matvec=product, dtype="float64")
     start = np.random.default_rng(0).standard_normal(size)
-    values, vectors = eigsh(operator, k=1, which="LA", v0=start, ncv=12, tol=0.01, maxiter=PRODUCTS)
+    values, vectors = eigsh(operator, k=1, which="LA", v0=start, ncv=12, tol=0.01)
     return values[0], vectors[:, 0]
+
+
+def limit(of_plain, of_adam):
+    """The largest stable rate: such a number over the sharpness."""
+
+    def text(results, variant):
+        adam = results.settings(variant).optimizer == "adam"
+        rates = (of_adam if adam else of_plain) / results.values(variant, "sharpness")
+        return with_interval(rates, ".2g")
+    return text
+
+
+NUMBERS = {
+    "sharpness": "sharpness",
+    "largest stable rate": limit(2, 38),
+    **{f"{part}, logits": column(part) for part in ("fit", *PARTS)},
+    "correlation of what it changes on two images of noise": ALIKE,
+}
