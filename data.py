@@ -54,9 +54,7 @@ def fill(generator, noise, mask, settings):
     """Fill a shape in noise: grey values and mask, both (height, width)."""
     if settings.fill == "constant":
         return np.where(mask, settings.level, noise)
-    draw = generator.integers(settings.noise, size=mask.shape)
-    added = (settings.strength * draw).round()
-    return noise + mask * added.astype(int)
+    return noise + mask * generator.integers(settings.noise, size=mask.shape)
 
 
 def draw_mask(generator, settings):
@@ -75,9 +73,6 @@ def draw_circle(generator, settings):
     radius = generator.integers(low, high + 1)
     margin = 2 * radius if settings.placement == "central" else radius
     centre = [generator.integers(margin, side - margin) for side in settings.size]
-    if settings.placement == "border":
-        axis, at_the_end = generator.integers(2, size=2)
-        centre[axis] = settings.size[axis] - 1 - radius if at_the_end else radius
     return circle(centre, radius, settings.size)
 
 
@@ -122,7 +117,7 @@ def training_masks(Y, settings):
     elif settings.labels == "random":
         Y = labels.shuffled(Y, random_stream(settings.seed, "labels"))
     targets = Y
-    if settings.supervised_pixels or settings.supervised_window:
+    if settings.supervised_pixels:
         generator = random_stream(settings.seed, "supervision")
         targets = labels.hidden(Y, generator, settings)
     return Y, targets

@@ -69,15 +69,14 @@ def build(
         settings=Settings(), mean=0.0, variance=1.0, share=0.5, size=(None, None)):
     """The untrained network as a Keras model: (n, height, width, channels) -> probabilities.
 
-    Its weights follow from the settings' seed, or from --weights-seed.
+    Its weights follow from the settings' seed.
     mean, variance: of the grey values of the training sample; they become the first layer. Numbers
     for grey images, lists with one for each channel for others.
     share: of the foreground in the training sample, 0..1, for the first bias of the output.
     size: height and width, pixels, rounded up to what `pad` makes of them; only needed to see the
     sizes within.
     """
-    keras.utils.set_random_seed(
-        settings.seed if settings.weights_seed < 0 else settings.weights_seed)
+    keras.utils.set_random_seed(settings.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)  # all but the first and the last layer
     try:

@@ -31,7 +31,7 @@ def read_test_settings(output, given):
     """
     trained = read_settings(output / "settings.json")
     # What restricts the training alone does not restrict a test.
-    free = dict(labels="true", supervised_pixels=0, supervised_window=0, augment=False)
+    free = dict(labels="true", supervised_pixels=0, augment=False)
     settings = dataclasses.replace(trained, **{**free, **given})
     if trained.network == "dense" and settings.size != trained.size:
         raise UserError("--size cannot be given: the dense network takes only the size that it was "
@@ -77,7 +77,7 @@ def describe_data(settings):
     low, high = getattr(settings, extent)
     words = [f"{height} x {width}: {settings.shape}", f"{settings.fill} fill",
              f"{extent} {low} to {high}"]
-    for name in ("strength", "placement", "task", "level", "noise"):
+    for name in ("placement", "task", "level", "noise"):
         value = getattr(settings, name)
         if value != getattr(Settings, name):
             words.append(f"{name} {value}")

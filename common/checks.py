@@ -10,7 +10,6 @@ SMALLEST_SIDE = 32  # pixels: the network halves an image five times
 UNETS = ("unet", "unet-without-skips")
 # Settings that mean something only beside certain values of another one.
 NEEDS = {
-    "strength": ("fill", ("noise",)),
     "depth": ("network", ("convolutions",)),
     "deep_rate": ("network", UNETS),
     "padding": ("network", (*UNETS, "convolutions")),
@@ -80,10 +79,9 @@ def check_image(settings):
         raise UserError(f"{words} does not fit into {where}; the largest {name} that fits is "
                         f"{largest}")
     # Images have 8 bits, and the brightest pixel of the noise fill is the sum of two draws.
-    if settings.fill == "noise" and (settings.noise - 1) * (1 + settings.strength) >= 255.5:
-        most = int(255 / (1 + settings.strength)) + 1
-        raise UserError(f"{typed(settings, 'noise')} exceeds 8 bits where two draws add up with "
-                        f"{typed(settings, 'strength')}; give at most --noise {most}")
+    if settings.fill == "noise" and settings.noise > 128:
+        raise UserError(f"{typed(settings, 'noise')} exceeds 8 bits where two draws add up; give "
+                        "at most --noise 128")
 
 
 def check_study(settings):
@@ -93,14 +91,10 @@ def check_study(settings):
             raise UserError(f"{typed(settings, name)} means nothing to {typed(settings, other)}; "
                             "leave one of them out")
     check_larger(settings)
-    if settings.supervised_pixels and settings.supervised_window:
-        raise UserError("--supervised-pixels and --supervised-window exclude each other; leave one "
-                        "of them out")
-    for name, most in (("supervised_pixels", math.prod(settings.size)),
-                       ("supervised_window", min(settings.size))):
-        if getattr(settings, name) > most:
-            raise UserError(f"{typed(settings, name)} is more than an image of "
-                            f"{typed(settings, 'size')} has; give at most {most}")
+    pixels = math.prod(settings.size)
+    if settings.supervised_pixels > pixels:
+        raise UserError(f"{typed(settings, 'supervised_pixels')} is more than an image of "
+                        f"{typed(settings, 'size')} has; give at most {pixels}")
     check_levels(settings, "padding")
     check_levels(settings, "gain")
     check_reflection(settings, min(settings.size), typed(settings, "size"))

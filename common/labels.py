@@ -26,22 +26,15 @@ def shuffled(Y, generator):
 
 
 def hidden(Y, generator, settings):
-    """The masks Y with -1 at the pixels that --supervised-pixels or --supervised-window leave out.
+    """The masks Y with -1 at the pixels that --supervised-pixels leaves out.
 
-    The pixels are the first of one random order, of each sample its own, so that fewer are a part
-    of more; the window lies anywhere in the sample.
+    The others are the first of one random order, of each sample its own, so that fewer are a part
+    of more.
     """
     seen = np.zeros(Y.shape, bool)
-    height, width = Y.shape[1:3]
-    side = settings.supervised_window
     for sample in seen:
-        if side:
-            top = generator.integers(height - side + 1)
-            left = generator.integers(width - side + 1)
-            sample[top : top + side, left : left + side] = True
-        else:
-            order = generator.permutation(sample.size)
-            sample.flat[order[: settings.supervised_pixels]] = True
+        order = generator.permutation(sample.size)
+        sample.flat[order[: settings.supervised_pixels]] = True
     return np.where(seen, Y, np.float32(-1))
 
 

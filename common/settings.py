@@ -105,10 +105,7 @@ class Settings:
         metavar=("LO", "HI"), least=0)
     placement: str = study_setting(
         "anywhere", "data", "where a circle lies: anywhere that it fits, with its centre a "
-        "diameter or more from every border as in 2017, or touching one border",
-        choices=("anywhere", "central", "border"))
-    strength: float = study_setting(
-        1.0, "data", "factor on the added noise; 0 leaves nothing to see", least=0, most=127)
+        "diameter or more from every border as in 2017", choices=("anywhere", "central"))
     # 40 is the mean of the noise, 39.5, rounded: not brightness, but flatness tells the fill.
     level: int = study_setting(40, "data", "grey value of the constant fill", least=0, most=255)
     noise: int = study_setting(80, "data", "the noise is uniform on 0 to N - 1", least=2, most=256)
@@ -120,8 +117,6 @@ class Settings:
         "many pixels at random", choices=("true", "moved", "random"))
     supervised_pixels: int = study_setting(
         0, "samples", "pixels of each sample, drawn once, that the loss sees; 0 is all", least=0)
-    supervised_window: int = study_setting(
-        0, "samples", "side of the window of each sample that the loss sees; 0 is all", least=0)
     evaluations: int = study_setting(
         12, "samples", "times it is scored after step 0, denser early", least=1, most=100_000)
     watch: int = study_setting(
@@ -138,7 +133,8 @@ class Settings:
         "he-normal", "training", "He-normal with a Glorot-uniform last layer, or as Keras 2.0.4 "
         "drew them, 0.88 times as large", choices=("he-normal", "2017"))
     gain: float = study_setting(
-        1.0, "training", "factor on the initial kernels of the --gain-levels", least=0.001, most=100)
+        1.0, "training", "factor on the initial kernels of the --gain-levels",
+        least=0.001, most=100)
     gain_levels: tuple[int, int] = study_setting(
         (0, 6), "training", "first and last level with that --gain, 0 the output, 1 at full size, "
         "6 the bottom", metavar=("FROM", "TO"), least=0, most=6)
@@ -146,9 +142,6 @@ class Settings:
         "none", "training", "two planes beside the image that tell a pixel where it is: rows and "
         "columns as ramps, fixed noise, or nothing, as flat ones",
         choices=("none", "ramp", "noise", "flat"))
-    weights_seed: int = study_setting(
-        -1, "training", "initial weights follow from it, the images still from --seed; -1 leaves "
-        "both to that", least=-1, most=2**32 - 1)
     dice_smoothing: float = study_setting(
         0.0, "training", "pixels added to both parts of the fraction of Dice", least=0, most=1e6)
     label_smoothing: float = study_setting(

@@ -95,9 +95,9 @@ def run_question(question, runs, path, options):
         else:
             missing.append(settings)
     failed = 0
-    code = commit()
+    code, run_all = commit(), BACKENDS[options.backend]
     with Screen(path.stem, len(runs), len(runs) - len(missing)) as screen:
-        for settings, row, error in BACKENDS[options.backend](missing, question.instruments, options):
+        for settings, row, error in run_all(missing, question.instruments, options):
             screen.show(screen.done + 1)
             done = f"{path.stem} {screen.done}/{len(runs)}"
             run = f"{done}  {runs[settings]}, seed {settings.seed}"

@@ -101,7 +101,7 @@ def measure_border(run, settings, images=10):
     for side, left, right in (("nearer", SHIFT, 0), ("farther", 0, SHIFT)):
         places = {
             "cropped": (mask[:, left : width - right], mask[:, right : width - left]),
-            "extended": (np.pad(mask, [(0, 0), (left, right)]), np.pad(mask, [(0, 0), (right, left)])),
+            "extended": (pad(mask, left, right), pad(mask, right, left)),
         }
         for way, (stays, goes) in places.items():
             noises = [generator.integers(settings.noise, size=stays.shape) for _ in range(images)]
@@ -111,6 +111,11 @@ def measure_border(run, settings, images=10):
             row[f"overlap on noise, {side} side {way}: it stays"] = overlap(stays, predictions)
             row[f"overlap on noise, {side} side {way}: it goes along"] = overlap(goes, predictions)
     return row
+
+
+def pad(mask, left, right):
+    """A mask with so many columns more on either side."""
+    return np.pad(mask, [(0, 0), (left, right)])
 
 
 def moved(mask, ring, generator, count):

@@ -73,17 +73,6 @@ def one_and_fresh(name, changes):
     return {f"{name}, one image": changes, f"{name}, fresh images": fresh(changes)}
 
 
-def raced(racers, memory=True):
-    """Every recipe without a rule to find (if memory), with nothing to remember, on one image."""
-    variants = {}
-    for name, changes in racers.items():
-        if memory:
-            variants[f"{name}: memory"] = {**changes, "strength": 0.0}
-        variants[f"{name}: rule"] = fresh(changes)
-        variants[f"{name}: one image"] = changes
-    return variants
-
-
 def with_paddings(variants, paddings=("zero", "reflect", "circular")):
     """Every variant with each padding."""
     padded = {}
@@ -91,47 +80,6 @@ def with_paddings(variants, paddings=("zero", "reflect", "circular")):
         for padding in paddings:
             padded[f"{name}, {padding} padding"] = {**changes, "padding": padding}
     return padded
-
-
-FEWER = {"validation": 30}  # images, in place of 100: ten seeds see 300, and a run is 4 s shorter
-LONG = {**FEWER, "schedule": "constant", "steps": 300, "evaluations": 40}
-HALF = {**FEWER, "width": 0.5}  # narrower networks do not all fit their image
-NARROW = {**FEWER, "learning_rate": 0.01, "steps": 200}  # for networks too narrow for the default
-# As in 2017, but for circles anywhere and the weights with which Keras starts today.
-TODAY = {**RECIPES["2017"], "placement": "anywhere", "initial_weights": "he-normal"}
-PLAIN_DICE = {**TODAY, "side": (0, 0), "dice_smoothing": 0.0}
-TODAY_2017 = {**TODAY, **FEWER, "steps": 400, "evaluations": 60}
-LARGER = {**HALF, "size": (96, 96), "radius": (9, 23), "steps": 3000, "task": "larger"}
-
-# The race of two solutions: at half the width, at a constant rate, seen at 60 of the steps.
-RACE = {**HALF, "schedule": "constant", "steps": 400, "evaluations": 60}
-ADAM = {**RACE, "learning_rate": 1e-3}
-SLOW = {**RACE, "learning_rate": 1e-4}
-FASTER = {**RACE, "learning_rate": 2e-4}
-SLOW_DICE = {**SLOW, "loss": "dice"}
-NO_SKIPS = {**ADAM, "network": "unet-without-skips"}
-CONVOLUTIONS = {**ADAM, "network": "convolutions"}
-RACERS = {
-    "Adam, 0.001": ADAM,
-    "Adam, 0.0005": {**RACE, "learning_rate": 5e-4},
-    "Adam, 0.0002": FASTER,
-    "Adam, 0.0001": SLOW,
-    "Adam, 0.0001, Dice": SLOW_DICE,
-    "SGD, 0.1": {**RACE, "learning_rate": 0.1, "optimizer": "sgd"},
-    "no skips, Adam, 0.001": NO_SKIPS,
-    "convolutions, Adam, 0.001": CONVOLUTIONS,
-}
-
-# The parts of a fit. Plain SGD has one rate for all weights, and no limit on the gradient.
-PLAIN = {**RACE, "optimizer": "sgd", "clip_norm": 0.0, "bias_rate": 1.0}
-# The recipe of 2017 at half the width: with five times its rate 400 steps do for its 2000.
-HALF_2017 = {**TODAY_2017, "width": 0.5, "learning_rate": 5e-3}
-FIRST = {"steps": 1, "evaluations": 1, "validation": 1, "watch": 1, "learning_rate": 1e-5}
-# One step at full width, at a rate of which the change is proportional: of the gradient, as in
-# 2017, or of its sign, which is what Adam's first step amounts to.
-ONE_STEP = {**TODAY_2017, "steps": 1, "evaluations": 1, "validation": 1, "watch": 1}
-ONE_STEP_OF_ADAM = {**ONE_STEP, "optimizer": "adam", "learning_rate": 1e-5}
-DEEP, SHALLOW, ALL, OUTPUT = (3, 6), (0, 2), (0, 6), (0, 0)  # levels, for --gain
 
 
 def with_gain(base, gain, levels):
@@ -160,3 +108,38 @@ def gains(base, name):
 def only(variants, begins):
     """Those of the variants whose name begins with one of some texts."""
     return {name: changes for name, changes in variants.items() if name.startswith(begins)}
+
+
+def seldom(variants):
+    """Every variant, scored no more often than the default: its parts are looked at instead."""
+    return {name: {**changes, "evaluations": 12} for name, changes in variants.items()}
+
+
+FEWER = {"validation": 30}  # images, in place of 100: ten seeds see 300, and a run is 4 s shorter
+LONG = {**FEWER, "schedule": "constant", "steps": 300, "evaluations": 40}
+HALF = {**FEWER, "width": 0.5}  # narrower networks do not all fit their image
+NARROW = {**FEWER, "learning_rate": 0.01, "steps": 200}  # for networks too narrow for the default
+# As in 2017, but for circles anywhere and the weights with which Keras starts today.
+TODAY = {**RECIPES["2017"], "placement": "anywhere", "initial_weights": "he-normal"}
+PLAIN_DICE = {**TODAY, "side": (0, 0), "dice_smoothing": 0.0}
+TODAY_2017 = {**TODAY, **FEWER, "steps": 400, "evaluations": 60}
+LARGER = {**HALF, "size": (96, 96), "radius": (9, 23), "steps": 3000, "task": "larger"}
+
+# At half the width and a constant rate; it was scored at 60 of the steps.
+CONSTANT = {**HALF, "schedule": "constant", "steps": 400, "evaluations": 60}
+ADAM = {**CONSTANT, "learning_rate": 1e-3}
+SLOW = {**CONSTANT, "learning_rate": 1e-4}
+SLOW_DICE = {**SLOW, "loss": "dice"}
+NO_SKIPS = {**ADAM, "network": "unet-without-skips"}
+CONVOLUTIONS = {**ADAM, "network": "convolutions"}
+
+# The parts of a fit. Plain SGD has one rate for all weights, and no limit on the gradient.
+PLAIN = {**CONSTANT, "optimizer": "sgd", "clip_norm": 0.0, "bias_rate": 1.0}
+# The recipe of 2017 at half the width: with five times its rate 400 steps do for its 2000.
+HALF_2017 = {**TODAY_2017, "width": 0.5, "learning_rate": 5e-3}
+FIRST = {"steps": 1, "evaluations": 1, "validation": 1, "watch": 1, "learning_rate": 1e-5}
+# One step at full width, at a rate of which the change is proportional: of the gradient, as in
+# 2017, or of its sign, which is what Adam's first step amounts to.
+ONE_STEP = {**TODAY_2017, "steps": 1, "evaluations": 1, "validation": 1, "watch": 1}
+ONE_STEP_OF_ADAM = {**ONE_STEP, "optimizer": "adam", "learning_rate": 1e-5}
+DEEP, SHALLOW, ALL, OUTPUT = (3, 6), (0, 2), (0, 6), (0, 0)  # levels, for --gain

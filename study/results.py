@@ -29,6 +29,7 @@ THREADS_BEFORE = "2"  # of rows from before there was a column for it
 # Settings that no longer exist, and the value at which they did nothing. A row with another value
 # cannot be run again.
 GONE = {
+    "strength": "1.0", "supervised_window": "0", "weights_seed": "-1",
     "input_noise": "0.0", "dropout": "0.0", "weight_decay": "0.0", "averaging": "0.0",
     # of one's own images, which are not circles in noise
     "image": "()", "mask": "()", "crop": "160", "contrast": "1.4", "brightness": "0.25",

@@ -37,16 +37,15 @@ def parsed(line, *groups):
     ({"shape": "rectangle", "side": (0, 10)}, "--side 0 10", "at least 1"),
     ({"shape": "rectangle", "side": (9, 161)}, "--side 9 161", "160"),
     ({"noise": 129}, "--noise 129", "128"),
-    ({"strength": 2.5}, "--strength 2.5", "--noise 73"),
     ({"shape": "star"}, "--shape star", "circle or rectangle"),
     ({"learning_rate": float("nan")}, "--learning-rate nan", "1e-12"),
     ({"output": ""}, "--output", "name"),
     ({"supervised_pixels": 25_601}, "--supervised-pixels 25601", "25600"),
-    ({"supervised_window": 9, "supervised_pixels": 9}, "--supervised-window", "one of them"),
-    ({"strength": 0.5, "fill": "constant"}, "--strength 0.5", "one of them"),
     ({"depth": 22}, "--depth 22", "one of them"),
     ({"padding": "circular", "network": "pixel"}, "--padding circular", "one of them"),
     ({"padding_levels": (1, 3)}, "--padding-levels 1 3", "another --padding"),
+    ({"gain_levels": (3, 6)}, "--gain-levels 3 6", "another --gain"),
+    ({"gain": 0.88, "gain_levels": (3, 1)}, "--gain-levels 3 1", "smaller one first"),
     ({"padding": "reflect", "size": (32, 64), "radius": (3, 5)}, "--size 32 64", "more than 32"),
     ({"task": "larger", "labels": "moved"}, "--labels moved", "one of them"),
     ({"task": "larger", "radius": (9, 9)}, "--radius 9 9", "wider"),
@@ -66,7 +65,6 @@ def test_the_largest_shapes_and_the_loudest_noise_are_allowed():
     Settings(side=(1, 160), shape="rectangle")
     Settings(side=(15, 39), size=(32, 32), radius=(1, 1))  # says nothing of a circle
     Settings(noise=128)
-    Settings(noise=73, strength=2.5)
     Settings(noise=256, fill="constant")
 
 
@@ -95,7 +93,7 @@ def test_a_wrong_command_line_is_one_sentence_and_status_2(capsys, line):
 CHANGED = {
     "size": (64, 96), "radius": (3, 9), "fill": "constant", "learning_rate": 1e-12, "samples": 3,
     "augment": True, "clip_norm": 1.5e8, "padding": "circular", "padding_levels": (2, 6),
-    "weights_seed": 0, "output": "a folder"}
+    "gain": 0.5, "output": "a folder"}
 
 
 @pytest.mark.parametrize("settings", [

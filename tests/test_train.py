@@ -58,17 +58,6 @@ def test_sizes_that_32_does_not_divide_are_trained_and_predicted_as_they_are(cha
     assert {array.shape for array in run.snapshots.values()} == {(2, 50, 70, 1)}
 
 
-def test_initial_weights_follow_from_a_seed_of_their_own():
-    def kernel(**seeds):
-        network = model.build(Settings(width=0.04, **seeds))
-        return keras.ops.convert_to_numpy(network.get_layer("bottom_convolution_1").kernel)
-
-    first = kernel(seed=1)
-    assert np.array_equal(first, kernel(seed=2, weights_seed=1))
-    assert not np.array_equal(first, kernel(seed=1, weights_seed=2))
-    assert np.array_equal(create_data(1, Settings(weights_seed=2)), create_data(1))
-
-
 def test_a_network_starts_at_the_share_of_its_sample():
     settings = Settings(width=0.04)
     X, Y = create_data(1, settings)
