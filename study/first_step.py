@@ -6,9 +6,11 @@ The step is made, at a rate so small that the change is proportional to it.
 import base64
 import zlib
 
+import matplotlib.pyplot as plt
 import numpy as np
 
-from study.parts import IMAGES, Parts
+from study.figures import finish
+from study.parts import IMAGES, Parts, Views
 
 VIEWS = {"its training image": 0, "noise without a circle": 1, "an unseen image": 1 + IMAGES}
 SHRINK = 2  # pixels of the image for one of a picture, along each side
@@ -47,3 +49,40 @@ def from_text(text, size):
     shades = np.frombuffer(zlib.decompress(base64.b64decode(text)), "int8")
     height, width = size
     return shades.reshape(height // SHRINK, width // SHRINK) / 127
+
+
+def draw(results, path, title, shown):
+    """The change of the logits on each kind of image: a row for each of `shown`, {variant: label}.
+
+    The pictures are of seed 0, the numbers below them the medians of all seeds. The training mask
+    is outlined.
+    """
+    variants = [variant for variant in shown if 0 in results.rows.get(variant, {})]
+    if not variants:
+        return
+    height = 2.3 * len(variants) + 0.9
+    figure, axes = plt.subplots(
+        len(variants), len(VIEWS), figsize=(8, height), dpi=100, layout="constrained",
+        squeeze=False)
+    for line, variant in zip(axes, variants, strict=True):
+        draw_changes(results, variant, line)
+        line[0].set_ylabel(shown[variant], fontsize=11)
+    for panel, words in zip(axes[0], VIEWS, strict=True):
+        panel.set_title(words, fontsize=11)
+    axes[-1, 0].plot([], [], color="black", lw=1.5, label="the training mask")
+    finish(figure, path, title, axes[-1, 0])
+
+
+def draw_changes(results, variant, line):
+    """The changes of one variant, one in each panel of a line."""
+    settings, row = results.settings(variant), results.rows[variant][0]
+    mask = Views(settings).mask
+    changes = [from_text(row[f"picture of {words}"], settings.size) for words in VIEWS]
+    # what all pixels have in common is no part of a fit
+    level = np.median(changes)
+    largest = np.quantile(np.abs(changes - level), 0.99)
+    for panel, change in zip(line, changes, strict=True):
+        panel.imshow(change - level, cmap="PuOr_r", vmin=-largest, vmax=largest,
+                     extent=(0, settings.size[1], settings.size[0], 0), interpolation="nearest")
+        panel.contour(mask, [0.5], colors="black", linewidths=1.5)
+        panel.set(xticks=[], yticks=[])

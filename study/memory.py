@@ -16,7 +16,7 @@ from common import metrics
 from common.labels import draw_elsewhere
 from common.plots import BLUE, ORANGE
 from data import create_data, draw_mask, random_stream, training_masks
-from study.figures import DOTTED, ON_NOISE, PINK, UNSEEN, chance_level, finish, lines, panels
+from study.figures import DOTTED, ON_NOISE, PINK, UNSEEN, chance_level, error_bar, finish, panels
 from study.measuring import marked, noise, paint, training_mask
 from study.numbers import count, difference
 from study.statistics import differences_with_chance, markdown_table, with_interval
@@ -31,7 +31,10 @@ OVERLAPS = {  # column: the image, in words
     "overlap on flat grey": "flat grey",
 }
 PADDINGS = ("zero", "reflect", "circular")
-VALIDATION = ("val_iou_mean", f"IoU on {UNSEEN}")  # as ON_NOISE: column and label
+SHOWN = (  # column, label, colour, and place beside its padding
+    ("val_iou_mean", f"IoU on {UNSEEN}", BLUE, -0.12),
+    (*ON_NOISE, PINK, 0.12),
+)
 MOVED = ("overlap on the shifted training image", "overlap there with the shifted mask")
 ELSEWHERE = ("overlap where the circle is elsewhere", "iou where the circle is elsewhere")
 
@@ -163,18 +166,29 @@ def draw_paddings(results, path, title):
         return
     figure, axes = panels(len(compared), 2.4)
     for panel, (name, variants) in zip(axes, compared.items(), strict=True):
-        x = [PADDINGS.index(padding) for padding in variants]
-        for (column, label), colour in ((VALIDATION, BLUE), (ON_NOISE, PINK)):
-            scores = results.paired(list(variants.values()), column)  # (paddings, seeds)
-            lines(panel, x, scores.T, colour, label)
-        chance = np.mean([chance_level(results, variant) for variant in variants.values()])
-        panel.axhline(chance, **DOTTED, label="chance")
+        for padding, variant in variants.items():
+            draw_padding(panel, PADDINGS.index(padding), results, variant)
         panel.set(
-            ylim=(-0.03, 1.03), xlabel="padding", xticks=range(3), xticklabels=PADDINGS)
+            xlim=(-0.5, 2.5), ylim=(-0.03, 1.03), xlabel="padding", xticks=range(3),
+            xticklabels=PADDINGS)
         panel.set_title(name, fontsize=11)
         panel.grid(axis="y", alpha=0.3)
+    for _, label, colour, _ in SHOWN:
+        axes[0].plot([], [], "o", color=colour, label=label)
+    axes[0].plot([], [], **DOTTED, label="chance")
     axes[0].set_ylabel("IoU, or overlap")
     finish(figure, path, title, axes[0])
+
+
+def draw_padding(panel, x, results, variant):
+    """The runs of one padding around x, and their mean; chance beside them."""
+    for column, _, colour, shift in SHOWN:
+        values = results.values(variant, column)
+        panel.plot(np.full(len(values), x + shift), values, ".", color=colour, alpha=0.5)
+        mean, error = error_bar(values)
+        panel.errorbar(x + shift, mean, yerr=error, color=colour, marker="o", capsize=4, lw=2)
+    chance = chance_level(results, variant)
+    panel.plot([x - 0.35, x + 0.35], [chance, chance], **DOTTED)
 
 
 def border_table(results):

@@ -11,10 +11,26 @@ from dataclasses import replace
 import numpy as np
 
 from common.labels import draw_elsewhere
+from common.plots import BLUE, ORANGE
 from data import create_data, draw_mask, random_stream, training_masks
+from study.figures import GREY, PINK, finish, panels
 from study.measuring import noise, paint
+from study.statistics import markdown_table, with_interval
 
-PARTS = ("rule", "template", "lookup")
+LABELS = {
+    "rule": "rule: on images it never saw",
+    "template": "template: on mere noise",
+    "lookup": "lookup: on its training image alone",
+}
+PARTS, COLOURS = tuple(LABELS), (BLUE, PINK, ORANGE)
+SHOWN = {  # the recipes of the figure, and what they are called there
+    "Adam, 0.0001": "Adam, 0.0001",
+    "Adam, 0.001": "Adam, 0.001",
+    "Adam, 0.0001, Dice": "0.0001, Dice",
+    "Adam, 0.0001, deep levels at 10": "0.0001, deep levels 10 times",
+    "Adam, 0.0001, deep levels at 0": "0.0001, deep levels still",
+    "Adam, 0.0001, circular padding": "0.0001, no border",
+}
 # Steps after which it is looked at; the last one of a training is added.
 LOOKS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 400, 600, 1000)
 IMAGES = 5  # of noise, and unseen ones
@@ -110,3 +126,86 @@ def logits_of(network):
     from common.backend import keras
 
     return keras.Model(network.inputs, network.layers[-1].input)
+
+
+def draw(results, path, title):
+    """The parts over the steps, one upon the other, a panel for each variant: means over seeds.
+
+    What is below 0 hangs below it.
+    """
+    variants = [variant for variant in results.variants if results.short(variant) in SHOWN]
+    figure, axes = panels(len(variants), 2.3)
+    for panel, variant in zip(axes, variants, strict=True):
+        steps = looks(results.settings(variant))
+        means = {part: mean_after(results, variant, part, steps) for part in PARTS}
+        for sign in (1, -1):
+            beyond = [sign * np.maximum(sign * mean, 0) for mean in means.values()]
+            shown = LABELS.values() if sign > 0 else ()
+            panel.stackplot(steps, beyond, colors=COLOURS, labels=shown)
+        panel.axhline(0, color=GREY, lw=0.8)
+        unseen = results.values(variant).mean()
+        panel.set_title(f"{SHOWN[results.short(variant)]}\n(IoU {unseen:.2f})", fontsize=11)
+        panel.set(xscale="log", xlim=(1, steps[-1]), xlabel="step (logarithmic)")
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.grid(alpha=0.3)
+    axes[0].set_ylabel("gain in logits")
+    finish(figure, path, title, axes[0])
+
+
+def mean_after(results, variant, part, steps):
+    """The mean over seeds of a part after each of some steps, (steps,)."""
+    columns = [column(part, step) for step in steps]
+    return results.stacked(variant, columns).mean(axis=0)
+
+
+def after(part, step):
+    """A number of the report: a part after a step, 0 for the last."""
+
+    def text(results, variant):
+        return with_interval(results.values(variant, column_of(results, variant, part, step)))
+    return text
+
+
+def column_of(results, variant, part, step):
+    """The column of a part after a step of a variant, 0 for its last."""
+    return column(part, step or results.settings(variant).steps)
+
+
+def template_over_rule(results, variant):
+    """A number of the report: template over rule of the first step, median and range."""
+    ratios = results.values(variant, column("template", 1))
+    ratios = ratios / results.values(variant, column("rule", 1))
+    return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+
+
+def foretold(results):
+    """Markdown: how well the parts after a step foretell the scores on unseen images, by rank.
+
+    Over the recipes by their means, and over all runs.
+    """
+    from scipy.stats import spearmanr
+
+    lines = []
+    for step in (1, 8, 32):
+        shares, scores = [], []
+        for variant in results.variants:
+            fit = results.values(variant, column("fit", step))
+            rule = results.values(variant, column("rule", step))
+            template = results.values(variant, column("template", step))
+            shares.append((rule - template) / fit)
+            scores.append(results.values(variant))
+        recipes = spearmanr([np.median(share) for share in shares], list(map(np.mean, scores)))
+        runs = spearmanr(np.concatenate(shares), np.concatenate(scores))
+        lines.append([step, f"{recipes.statistic:.2f} (n = {len(shares)})",
+                      f"{runs.statistic:.2f} (n = {sum(map(len, shares))})"])
+    head = ["rule less template, as a share of the fit, after step",
+            "rank correlation with the score, recipes", "all runs"]
+    return markdown_table(head, lines)
+
+
+FIRST = {"template over rule of the first step, median and range": template_over_rule}
+NUMBERS = {
+    **FIRST,
+    **{f"{part} after 32 steps, logits": after(part, 32) for part in PARTS},
+    **{f"{part} after the last step, logits": after(part, 0) for part in PARTS},
+}

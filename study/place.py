@@ -85,6 +85,17 @@ SCORES = {
 }
 
 
+# What a border is moved by: pixels that are added or taken away on the left and on the right.
+SIDES = {"nearer": (SHIFT, 0), "farther": (0, SHIFT)}
+WAYS = ("cropped", "extended")
+WHERE = ("stays", "goes along")
+
+
+def border_column(side, way, where):
+    """The column of the overlap with the training mask, if it stays or goes along with a side."""
+    return f"overlap on noise, {side} side {way}: it {where}"
+
+
 def measure_border(run, settings, images=10):
     """How the training mask, drawn on noise, overlaps with where it belongs when a side moves.
 
@@ -98,18 +109,16 @@ def measure_border(run, settings, images=10):
     if mirrored:  # so that the left side is the nearer one
         mask = mask[:, ::-1]
     row = {}
-    for side, left, right in (("nearer", SHIFT, 0), ("farther", 0, SHIFT)):
-        places = {
-            "cropped": (mask[:, left : width - right], mask[:, right : width - left]),
-            "extended": (pad(mask, left, right), pad(mask, right, left)),
-        }
-        for way, (stays, goes) in places.items():
+    for side, (left, right) in SIDES.items():
+        cropped = mask[:, left : width - right], mask[:, right : width - left]
+        extended = pad(mask, left, right), pad(mask, right, left)
+        for way, (stays, goes) in zip(WAYS, (cropped, extended), strict=True):
             noises = [generator.integers(settings.noise, size=stays.shape) for _ in range(images)]
             predictions = marked(run, noises)
             if mirrored:
                 predictions = predictions[:, :, ::-1]
-            row[f"overlap on noise, {side} side {way}: it stays"] = overlap(stays, predictions)
-            row[f"overlap on noise, {side} side {way}: it goes along"] = overlap(goes, predictions)
+            for where, moved_mask in zip(WHERE, (stays, goes), strict=True):
+                row[border_column(side, way, where)] = overlap(moved_mask, predictions)
     return row
 
 
@@ -182,3 +191,9 @@ def score(results, variant, ring):
 
 
 NUMBERS = {column(ring): partial(score, ring=ring) for ring in RINGS}
+CONTROLS = {
+    **{column_of(score, ring): column_of(score, ring) for score in SCORES
+       for ring in (RINGS[0], RINGS[-1])},
+    **{border_column(side, way, where): border_column(side, way, where) for side in SIDES
+       for way in WAYS for where in WHERE},
+}

@@ -14,8 +14,8 @@ from study.results import PATIENCE, Results, read_rows
 from study.statistics import differences_with_chance, markdown_table, with_deviation, with_interval
 
 INTRODUCTION = """\
-Written by `python -m study`. n counts training seeds, each another image and, but in `crossed`,
-other initial weights; ± is the standard deviation over seeds; brackets are 95% intervals of the
+Written by `python -m study`. n counts training seeds, each another image and other initial
+weights; ± is the standard deviation over seeds; brackets are 95% intervals of the
 mean (bootstrap, bias-corrected and accelerated, from ten seeds on), each by itself. Differences are
 paired by seed; p is that of Wilcoxon's signed-rank test, corrected for all differences of the
 question (Holm). Train IoU is that of the first training images, as many as there are unseen ones.

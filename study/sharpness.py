@@ -1,20 +1,24 @@
 """The sharpest direction of the loss at the initial weights, and what it changes in the logits.
 
-The Hessian's product with a direction is the difference of two gradients beside a point (central
-differences); its largest eigenvalue is the sharpness, 2 / sharpness the largest rate at which plain
+The largest eigenvalue of the Hessian is the sharpness, 2 over it the largest rate at which plain
 SGD is stable (Cohen et al. 2021, arXiv 2103.00065). For Adam, which divides each gradient by its
 size, the Hessian is divided so too, and the largest rate is 38 / sharpness (Cohen et al. 2022,
-arXiv 2207.14484).
+arXiv 2207.14484). The Hessian's products come from TensorFlow's second derivatives: differences of
+gradients will not do, because a gradient jumps wherever one of the millions of ReLUs bends.
 """
+
+import math
 
 import numpy as np
 
 import train
+from common.backend import keras
+from common.errors import UserError
 from data import create_data, training_masks
 from study.parts import IMAGES, PARTS, Views, logits_of
 from study.statistics import with_interval
 
-STEP = 1e-2  # length of the steps for differences, in units of the weights
+STEP = 1e-3  # length of a step along a direction, in units of the weights
 EPSILON = 1e-7  # that of Adam
 ALIKE = "correlation of what the sharpest direction changes on two images of noise"
 
@@ -32,8 +36,7 @@ class Sharpness:
         loss = Loss(network, self.settings)
         scales = 1.0
         if self.settings.optimizer == "adam":
-            gradient = loss.gradient(loss.weights)
-            scales = 1 / np.sqrt(np.abs(gradient) + EPSILON)
+            scales = 1 / np.sqrt(np.abs(loss.gradient()) + EPSILON)
 
         def product(direction):
             return scales * loss.hessian_product(scales * direction)
@@ -64,46 +67,58 @@ def alike(changes):
 
 
 class Loss:
-    """The training loss around the weights of a compiled network, all of them one float64 array."""
+    """The training loss around the weights of a compiled network, all of them one float64 array.
+
+    Raises `UserError` unless Keras runs on TensorFlow.
+    """
 
     def __init__(self, network, settings):
+        if keras.backend.backend() != "tensorflow":
+            raise UserError("The sharpness needs second derivatives of TensorFlow; leave "
+                            "KERAS_BACKEND out")
         X, Y = create_data(1, settings, "train")
         _, targets = training_masks(Y, settings)
-        self.settings = settings
-        self.sample = next(train.samples_in_turn(settings, X, targets))
-        self.network = train.compile_network(settings, X, targets)
-        self.network.set_weights(network.get_weights())
-        self.network.compile(gradient_keeper(), network.loss)
-        self.shapes = [variable.shape for variable in self.network.trainable_variables]
-        self.weights = self.flat(self.network.trainable_variables)
+        self.image, self.mask = next(train.samples_in_turn(settings, X, targets))
+        self.network = network
+        self.variables = [variable.value for variable in network.trainable_variables]
+        self.shapes = [tuple(variable.shape) for variable in self.variables]
+        self.weights = flat(self.variables)
 
-    def flat(self, variables):
-        """Variables as one array."""
-        from common.backend import keras
+    def loss_gradient(self):
+        """The gradient of the loss, tensors like the variables."""
+        import tensorflow as tf
 
-        arrays = [keras.ops.convert_to_numpy(variable).ravel() for variable in variables]
-        return np.concatenate(arrays).astype("float64")
+        with tf.GradientTape() as tape:
+            probabilities = self.network(self.image, training=True)
+            loss = tf.reduce_mean(self.network.loss(self.mask, probabilities))
+        return tape.gradient(loss, self.variables)
+
+    def gradient(self):
+        """The gradient of the loss, one array."""
+        return flat(self.loss_gradient())
+
+    def hessian_product(self, direction):
+        """The Hessian times a direction, two arrays like `weights`."""
+        import tensorflow as tf
+
+        parts = self.split(direction)
+        with tf.GradientTape() as tape:
+            gradients = self.loss_gradient()
+            slopes = [tf.reduce_sum(one * other)
+                      for one, other in zip(gradients, parts, strict=True)]
+            slope = tf.add_n(slopes)
+        return flat(tape.gradient(slope, self.variables, unconnected_gradients="zero"))
+
+    def split(self, weights):
+        """One array as float32 arrays like the variables."""
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes])
+        parts = np.split(weights.astype("float32"), ends[:-1])
+        return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def move_to(self, weights):
         """Give the network these weights, one array."""
-        start = 0
-        for variable, shape in zip(self.network.trainable_variables, self.shapes, strict=True):
-            size = int(np.prod(shape))
-            variable.assign(weights[start : start + size].reshape(shape).astype("float32"))
-            start += size
-
-    def gradient(self, weights):
-        """The gradient of the loss at these weights."""
-        self.move_to(weights)
-        self.network.train_on_batch(*self.sample)
-        return self.flat(self.network.trainable_variables)
-
-    def hessian_product(self, direction):
-        """The Hessian times a direction, by central differences."""
-        length = np.linalg.norm(direction)
-        step = direction * (STEP / length)
-        ahead, behind = self.gradient(self.weights + step), self.gradient(self.weights - step)
-        return (ahead - behind) * (length / (2 * STEP))
+        for variable, part in zip(self.variables, self.split(weights), strict=True):
+            variable.assign(part)
 
     def change_along(self, direction, images):
         """How the logits of images change along a direction, an array like them."""
@@ -111,23 +126,19 @@ class Loss:
 
         logits = logits_of(self.network)
         step = direction * (STEP / np.linalg.norm(direction))
-        self.move_to(self.weights + step)
-        ahead = model.predict(logits, images)
-        self.move_to(self.weights - step)
-        return (ahead - model.predict(logits, images)) / (2 * STEP)
+        found = []
+        for sign in (1, -1):
+            self.move_to(self.weights + sign * step)
+            found.append(model.predict(logits, images))
+        self.move_to(self.weights)
+        ahead, behind = found
+        return (ahead - behind) / (2 * STEP)
 
 
-def gradient_keeper():
-    """An optimiser that leaves the gradients where the weights were."""
-    from common.backend import keras
-
-    class GradientKeeper(keras.optimizers.SGD):
-        """Assigns in place of subtracting."""
-
-        def update_step(self, gradient, variable, learning_rate):
-            self.assign(variable, gradient)
-
-    return GradientKeeper(1.0)
+def flat(variables):
+    """Variables or tensors as one float64 array."""
+    arrays = [np.ravel(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    return np.concatenate(arrays).astype("float64")
 
 
 def sharpest(product, size):

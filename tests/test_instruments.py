@@ -6,9 +6,10 @@ import pytest
 
 import train
 from common import metrics
+from common.backend import keras
 from common.settings import Settings
 from data import create_data
-from study import history, larger, memory, other_images, place, race, receptive_field, rim
+from study import first_step, larger, memory, other_images, parts, place, rim, sharpness
 
 SMALL = dict(size=(96, 96), radius=(10, 12), width=0.25, learning_rate=1e-4, steps=1,
              evaluations=1, validation=1, watch=1)
@@ -39,62 +40,6 @@ def answering(run):
         return run._replace(network=Answers(answer), train=create_data(1, settings),
                             validation=create_data(3, settings, "validation"))
     return answering
-
-
-@pytest.mark.parametrize(("network", "reach"), [("pixel", 0), ("convolutions", 12)])
-def test_the_gradient_of_the_central_pixel_is_that_of_its_receptive_field(network, reach):
-    settings = Settings(**{**PIXEL, "network": network, "radius": (40, 40)})
-    X, Y = create_data(2, settings)
-    gradients = receptive_field.gradients(train.compile_network(settings, X, Y), X)
-    rows, columns = np.nonzero(abs(gradients).max(axis=(0, 3)))
-    assert (rows.min(), rows.max()) == (48 - reach, 48 + reach)
-    assert (columns.min(), columns.max()) == (48 - reach, 48 + reach)
-
-
-def test_a_gradient_is_the_slope_of_the_logit():
-    network = train.train(Settings(**PIXEL)).network
-    image = np.full((1, 96, 96, 1), 100, "float32")
-    brighter = image.copy()
-    brighter[0, 48, 48] += 0.5
-
-    def logit(image):
-        probability = network.predict_on_batch(image)[0, 48, 48, 0].astype(float)
-        return np.log(probability / (1 - probability))
-
-    # The logit is piecewise linear: the slope stays the same half a grey value further.
-    slope = receptive_field.gradients(network, image)[0, 48, 48, 0]
-    assert slope == pytest.approx((logit(brighter) - logit(image)) / 0.5, 0.01)
-
-
-def test_the_receptive_field_is_given_in_shares_before_and_after_training(run):
-    row = receptive_field.receptive_field(run, Settings(**SMALL), count=2)
-    for moment in ("before", "after"):
-        shares = [row[column] for column in receptive_field.ring_columns(moment)]
-        assert shares == sorted(shares)
-        assert 0 < shares[0] < 0.5
-        assert shares[-1] == pytest.approx(1)
-    assert row["gradient within 8 before training"] != row["gradient within 8 after training"]
-
-
-def test_cutting_a_level_takes_its_pattern_away_and_nothing_else(run):
-    network, before, X = run.network, run.network.get_weights(), run.validation[0]
-    convolution = network.get_layer("up_1_convolution_1")
-    output = network.get_layer("output_convolution")
-    kernel, bias = convolution.get_weights()
-    deaf = kernel.copy()  # to what comes from below
-    deaf[:, :, : network.get_layer("up_1_sample").output.shape[3]] = 0
-    for first_level, same in ((deaf, True), (kernel, False)):
-        convolution.set_weights([first_level, bias])
-        weight, offset = output.get_weights()
-        median = np.median(network.predict_on_batch(X))
-        # half of the pixels become foreground
-        output.set_weights([weight, offset - np.log(median / (1 - median))])
-        Y = metrics.predicted(network.predict_on_batch(X))
-        row = receptive_field.needed_levels(run._replace(validation=(X, Y)), Settings(**SMALL))
-        assert list(row) == [f"iou cut below level {level}" for level in range(1, 6)]
-        assert (row["iou cut below level 1"] == 1) == same
-        assert np.array_equal(convolution.get_weights()[0], first_level)
-    network.set_weights(before)
 
 
 def extent(mask):
@@ -185,16 +130,6 @@ def test_a_rule_is_not_bound_to_its_place_and_a_template_is(answering):
     assert row[place.column(32)] == ""
 
 
-def test_the_race_is_timed_by_the_first_step_that_is_seen_at_a_goal(run):
-    rows = []
-    for step, trained, unseen in ((0, 0.0, 0.1), (3, 0.6, 0.2), (7, 0.95, 0.55), (9, 0.7, 0.7)):
-        rows.append({"step": step, "train_iou": trained, "val_iou_mean": unseen})
-    assert race.measure(run._replace(history=rows), Settings()) == {
-        "steps to 0.5 on the training image": 3, "steps to 0.8 on the training image": 7,
-        "steps to 0.9 on the training image": 7, "steps to 0.5 on the unseen images": 7,
-        "steps to 0.8 on the unseen images": "", "steps to 0.9 on the unseen images": ""}
-
-
 def test_wrong_pixels_are_counted_by_their_distance_from_the_edge(run):
     mask = np.zeros((1, 40, 40, 1), "float32")
     mask[:, 10:20, 10:20] = 1
@@ -223,9 +158,95 @@ def test_the_larger_of_two_is_told_from_both_and_from_the_smaller(run):
     assert row[larger.BOTH] > 0.5
 
 
-def test_the_history_is_kept_but_for_its_last_row_which_is_of_other_images(run):
-    assert [row["step"] for row in run.history] == [0, 1]
-    first = run.history[0]
-    names = ("train_iou", "val_iou_mean", "training_mask_overlap")
-    assert history.measure(run, Settings(**SMALL)) == {f"{name} after 0": first[name]
-                                                      for name in names}
+def test_a_change_of_the_logits_is_taken_apart_into_rule_template_and_lookup():
+    views = parts.Views(Settings(**SMALL))
+    nothing = np.zeros_like(views.mask)
+    own = np.stack([views.mask, *[nothing] * parts.IMAGES, *views.others]).astype(float)
+    lookup = np.zeros_like(own)
+    lookup[0] = 0.5 * views.mask
+    level = np.arange(len(own))[:, np.newaxis, np.newaxis]  # of each image another
+    change = 3 * own + 2 * views.mask + lookup + level
+    assert views.parts(change[..., np.newaxis]) == pytest.approx(
+        {"fit": 5.5, "rule": 3, "template": 2, "lookup": 0.5})
+    assert not any((views.mask & other).any() for other in views.others)
+
+
+def test_the_parts_are_followed_along_the_steps_and_add_up():
+    settings = Settings(**{**SMALL, "steps": 3})
+    follower = parts.Parts(settings)
+    run = train.train(settings, follow=follower.follow)
+    row = follower.columns()
+    assert list(row) == [f"{part} after {step}" for step in (1, 2, 3)
+                         for part in ("fit", "rule", "template", "lookup")]
+    assert row["fit after 3"] == pytest.approx(
+        sum(row[f"{part} after 3"] for part in parts.PARTS), abs=1e-6)
+    before = train.compile_network(settings, *run.train)
+    X, Y = run.train
+    inside = Y[0, ..., 0] > 0
+    odds = []
+    for network in (before, run.network):
+        P = network.predict_on_batch(X)[0, ..., 0].astype(float)
+        odds.append(np.log(P / (1 - P)))
+    change = odds[1] - odds[0]
+    assert row["fit after 3"] == pytest.approx(
+        change[inside].mean() - change[~inside].mean(), abs=1e-4)
+
+
+def test_a_change_is_kept_as_a_picture():
+    change = np.linspace(-1, 1, 64 * 96).reshape(64, 96)
+    picture = first_step.from_text(first_step.as_text(change), change.shape)
+    assert picture == pytest.approx(change.reshape(32, 2, 48, 2).mean(axis=(1, 3)), abs=0.005)
+
+
+def test_the_sharpest_direction_of_a_quadratic_is_that_of_its_hessian():
+    generator = np.random.default_rng(0)
+    directions, _ = np.linalg.qr(generator.standard_normal((40, 40)))
+    eigenvalues = np.linspace(-9, 8, 40)
+    hessian = directions * eigenvalues @ directions.T
+    sharp, direction = sharpness.sharpest(lambda vector: hessian @ vector, 40)
+    assert sharp == pytest.approx(8, rel=0.01)
+    assert abs(direction @ directions[:, -1]) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs its derivatives")
+def test_gradient_and_hessian_are_those_of_the_loss():
+    settings = Settings(**{**PIXEL, "optimizer": "sgd"})
+    network = train.compile_network(settings, *create_data(1, settings))
+    loss = sharpness.Loss(network, settings)
+    direction = np.random.default_rng(0).standard_normal(loss.weights.size)
+    direction /= np.linalg.norm(direction)
+    slopes, losses = [], []
+    for length in (0, 0.001, 0.002):  # no ReLU bends in between
+        loss.move_to(loss.weights + length * direction)
+        slopes.append(loss.gradient() @ direction)
+        losses.append(float(network.test_on_batch(loss.image, loss.mask)))
+    loss.move_to(loss.weights + 0.001 * direction)
+    assert slopes[1] == pytest.approx((losses[2] - losses[0]) / 0.002, rel=0.01)
+    bend = loss.hessian_product(direction) @ direction
+    assert bend == pytest.approx((slopes[2] - slopes[0]) / 0.002, rel=0.05)
+
+
+def test_a_mask_that_hangs_on_a_border_goes_along_with_it(answering):
+    settings = Settings(radius=(12, 12), seed=2)
+    mask = create_data(1, settings)[1][0, ..., 0] > 0
+    assert np.argwhere(mask)[:, 1].mean() < 80  # the left border is nearer
+
+    def at_the_left(X):
+        return np.pad(mask, [(0, 0), (0, 32)])[:, : X.shape[1]]
+
+    row = place.measure_border(answering(settings, at_the_left), settings, images=1)
+    for way in ("cropped", "extended"):
+        assert row[f"overlap on noise, nearer side {way}: it goes along"] == 1
+        assert row[f"overlap on noise, nearer side {way}: it stays"] < 0.5
+        assert row[f"overlap on noise, farther side {way}: it stays"] == 1
+
+
+def test_otsu_and_the_area_under_the_curve_do_not_depend_on_a_threshold():
+    mask = np.zeros((40, 40), bool)
+    mask[10:20, 5:30] = True
+    noise = np.random.default_rng(0).normal(0, 0.1, mask.shape)
+    low = (mask + noise - 5).astype("float32")
+    assert place.iou_at_half(low, mask) == 0
+    assert place.iou_at_otsu(low, mask) > 0.95
+    assert place.area_under_curve(low, mask) == pytest.approx(1, abs=0.001)
+    assert place.area_under_curve(noise, mask) == pytest.approx(0.5, abs=0.06)

@@ -7,6 +7,7 @@ import model
 import train
 from common import model_file
 from common.layers import Border
+from common.optimizers import DEEP
 from common.settings import Settings
 from data import create_data
 
@@ -91,6 +92,27 @@ def test_output_bias_starts_at_the_share_of_the_foreground():
         assert 1 / (1 + np.exp(-bias)) == pytest.approx(max(share, 0.001), rel=1e-5)
     network = model.build(Settings(width=0.125, output_bias="zero"), share=0.1)
     assert network.get_layer("output_convolution").get_weights()[1] == 0
+
+
+def test_a_gain_multiplies_the_kernels_of_its_levels_and_leaves_the_others_bit_for_bit():
+    plain = model.build(NARROW)
+    for levels, begins in (((3, 6), DEEP), ((0, 0), "output")):
+        changed = model.build(Settings(width=0.125, gain=0.5, gain_levels=levels))
+        for one, other in zip(plain.weights, changed.weights, strict=True):
+            kernel = one.path.startswith(begins) and len(one.shape) == 4
+            before, after = map(keras.ops.convert_to_numpy, (one, other))
+            assert np.array_equal(before * 0.5 if kernel else before, after), one.path
+
+
+@pytest.mark.parametrize(("coordinates", "commutes"), [("flat", True), ("ramp", False)])
+def test_without_a_border_only_coordinates_that_differ_tell_the_place(coordinates, commutes):
+    settings = Settings(
+        width=0.125, padding="circular", coordinates=coordinates, size=(64, 64), radius=(8, 12))
+    network = model.build(settings, 39.5, 533.0)
+    X = noise(1, 64, 64, 1)
+    shifted = model.predict(network, np.roll(X, 32, axis=2))
+    difference = np.abs(shifted - np.roll(model.predict(network, X), 32, axis=2)).max()
+    assert (difference < 1e-5) == commutes
 
 
 def test_normalisation_is_part_of_the_network():

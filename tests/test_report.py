@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from study import memory, receptive_field, report, rim
+from study import memory, report, rim
 from study.questions import QUESTIONS
 from study.results import Results, read_rows
 
@@ -88,8 +88,6 @@ def test_a_report_can_be_written_of_one_run_and_of_rows_without_every_null(tmp_p
 
 
 FITTED = "train IoU of 0.9 or more, and of these IoU of 0.9 or more on unseen images"
-SHARES = (0.1, 0.3, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1)
-NEVER = {f"train_iou after {step}": 0.5 for step in range(37)}
 
 
 @pytest.mark.parametrize(("name", "label", "columns", "text"), [
@@ -111,14 +109,10 @@ NEVER = {f"train_iou after {step}": 0.5 for step in range(37)}
     ("rim", "wrong pixels on images it never saw",
      {rim.column("unseen", 2): 30, rim.column("unseen", rim.EDGES[-1]): 40},
      "40.0, of these 0.750 within two pixels of the edge"),
-    ("when", "IoU on the watched unseen images when train IoU 0.95 is first seen",
-     {**NEVER, "train_iou after 37": 0.96, "val_iou_mean after 37": 0.7}, "0.700, 10 runs"),
-    ("when", "IoU on the watched unseen images",
-     {"val_iou_mean after 27": 0.5,
-      "val_iou_mean after 285": lambda seed: 0.1 if seed == 4 else 0.3},
-     "0.500 after step 27, 0.280 after 285, change -0.2200, lowest run 0.100"),
-    ("learned", "radius of half of the gradient after training, pixels",
-     dict(zip(receptive_field.ring_columns("after"), SHARES, strict=True)), "10.0"),
+    ("parts", "template over rule of the first step, median and range",
+     {"template after 1": lambda seed: (seed + 1) / 10, "rule after 1": 0.5},
+     "1.10 (0.20 to 2.00)"),
+    ("parts", "lookup after the last step, logits", {"lookup after 400": 2}, "2.000"),
     ("place", "iou up to 64 pixels from its place",
      {"iou up to 64 pixels from its place": lambda seed: "" if seed < 2 else 0.5},
      "0.500, 8 of 10 runs"),
@@ -135,44 +129,10 @@ def table_of(name, changes):
     return lambda begin: next(line for line in lines if line.startswith(f"| {begin} |"))
 
 
-MEMORY, RULE = "steps to 0.9 on the training image", "steps to 0.9 on the unseen images"
-WON = {": memory": {MEMORY: 100}, ": rule": {RULE: 10}, ": one image": {"val_iou_mean": 0.95}}
-
-
-def test_the_race_is_won_by_who_is_first_and_lost_where_the_prediction_fails():
-    never = {"Adam, 0.0001: rule": {RULE: ""}, "Adam, 0.0001: one image": {"val_iou_mean": 0.2}}
-    line_of = table_of("race", {**WON, **never})
-    line = line_of("Adam, 0.0005")
-    assert "| 100 (100 to 100) | 10 (10 to 10) |" in line
-    assert line.endswith("| 0.10 [0.10, 0.10]; 10 of 10 |")
-    assert line_of("Adam, 0.0001").endswith("| never [never, never]; 0 of 10 |")
-    assert line_of("with and without | 0.9") == (
-        "| with and without | 0.9 | 16 of 16 | 16 to 16 | 15 | 16 | 0 of 15 | 0 of 1 | "
-        "-1.00 [-1.00, -1.00] | -1.00 [-1.00, -1.00] | no order |")
-    lost = {"SGD, 0.1: one image": {"val_iou_mean": 0.5},
-            "Adam, 0.0001: one image": {"val_iou_mean": 0.95}}
-    line = table_of("race", {**WON, **never, **lost})("with and without | 0.9")
-    assert "| 14 of 16 | 14 to 14 | 15 | " in line
-    assert "| 1 of 15 | 1 of 1 |" in line
-
-
-def test_a_race_without_memory_and_rule_is_left_out():
-    neither = {"SGD, 0.1: memory": {MEMORY: ""}, "no skips, Adam, 0.001: memory": {MEMORY: ""},
-               "no skips, Adam, 0.001: rule": {RULE: ""}}
-    line_of = table_of("race", {**WON, **neither})
-    assert line_of("SGD, 0.1").endswith("| 0.00 [0.00, 0.00]; 10 of 10 |")
-    assert line_of("no skips, Adam, 0.001").endswith("| neither; 10 of 10 |")
-    assert "| 15 of 15 |" in line_of("with and without | 0.9")
-    assert "| 14 of 14 |" in line_of("whose memory comes in most runs | 0.9")
-
-
-def test_the_variance_of_crossed_scores_is_that_of_images_of_weights_and_the_rest():
-    by_image = {"": {"val_iou_mean": lambda seed: seed / 10}}
-    assert table_of("crossed", by_image)("Adam, 0.0001").endswith(
-        "| 5 x 5 | 0.200 | 100% (by chance 17%), p < 0.001 | 0% (by chance 17%) | 0% |")
-    by_weights = {f"weights {seed}": {"val_iou_mean": seed / 10} for seed in range(5)}
-    assert table_of("crossed", by_weights)("Adam, 0.0001").endswith(
-        "| 5 x 5 | 0.200 | 0% (by chance 17%) | 100% (by chance 17%), p < 0.001 | 0% |")
+def test_what_grows_first_foretells_the_scores():
+    scores = {"": {"val_iou_mean": lambda seed: seed / 10, "fit after 8": 2, "rule after 8": 1,
+                   "template after 8": lambda seed: -seed}}
+    assert table_of("gain", scores)("8").endswith("| 1.00 (n = 90) |")
 
 
 def test_what_a_border_changes_is_paired_by_seed_and_corrected():

@@ -15,7 +15,7 @@ from common.files import read_table, write_table
 from common.optimizers import compile_training
 from common.settings import Settings, training_flags
 from scripts import contents
-from study import history, other_images, processes, report
+from study import other_images, processes, report, rim
 from study.__main__ import Options, planned, run_question
 from study.question import Question
 from study.questions import QUESTIONS
@@ -31,9 +31,9 @@ def run(question, path, **options):
     return run_question(question, planned(question, options), path, options)
 
 
-def in_this_process(runs, measures, options):
+def in_this_process(runs, instruments, options):
     """A backend, for a process in which TensorFlow is there already."""
-    return (processes.attempt(settings, measures) for settings in runs)
+    return (processes.attempt(settings, instruments) for settings in runs)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def first(tmp_path_factory):
 @pytest.fixture
 def nothing_runs(monkeypatch):
     """A run that is asked for is an error."""
-    def backend(runs, measures, options):
+    def backend(runs, instruments, options):
         assert not runs, "it was run again"
         return []
 
@@ -96,7 +96,7 @@ def test_a_failing_run_is_reported_with_its_command_and_the_others_go_on(
     assert [row["variant"] for row in read_table(tmp_path / "what.csv")] == ["plain"]
 
 
-def killed_if_constant(settings, measures):
+def killed_if_constant(settings, instruments):
     """In place of a run: the process of one of the variants is killed, the other ends well."""
     if settings.fill == "constant":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -120,14 +120,14 @@ def test_what_another_question_has_run_is_taken_over(first, monkeypatch, nothing
 
 
 def test_of_what_measures_more_the_scores_alone_are_taken_over(tmp_path, monkeypatch, nothing_runs):
-    measured = Question("What?", {"plain": BRIEF}, (history.measure, other_images.measure))
+    measured = Question("What?", {"plain": BRIEF}, (rim.measure, other_images.measure))
     monkeypatch.setitem(QUESTIONS, "what", measured)
     row = {"variant": "plain", **identity(Settings(**BRIEF)), **dict.fromkeys(SCORES, "0.5")}
-    write_table([{**row, "train_iou after 0": "0.1"}], tmp_path / "what.csv")
+    write_table([{**row, "wrong pixels": "0.1"}], tmp_path / "what.csv")
     assert run(Question("What else?", {"plain": BRIEF}), tmp_path / "other.csv", seeds=1) == 0
     assert read_table(tmp_path / "other.csv") == [row]
     with pytest.raises(AssertionError, match="it was run again"):  # its columns are unknown
-        run(Question("And?", {"plain": BRIEF}, (history.measure,)), tmp_path / "and.csv", seeds=1)
+        run(Question("And?", {"plain": BRIEF}, (rim.measure,)), tmp_path / "and.csv", seeds=1)
 
 
 def test_one_variant_or_several_can_be_asked_for():
@@ -190,7 +190,7 @@ def test_the_committed_rows_are_the_runs_of_each_question(name):
 
 
 def test_a_study_is_run_from_the_shell(first, tmp_path, monkeypatch, capsys):
-    def broken(runs, measures, options):
+    def broken(runs, instruments, options):
         return [(settings, None, "broken") for settings in runs]
 
     monkeypatch.setitem(QUESTIONS, "pixels", QUESTION)
