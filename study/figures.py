@@ -49,6 +49,28 @@ def finish(figure, path, title, axes=None):
     write_figure(figure, path, colours=256)
 
 
+def pictures(results, path, title, shown, columns, draw_line, legend):
+    """Pictures of seed 0: a row for each of `shown`, {variant: label}, under a word a column.
+
+    draw_line(results, variant, panels) draws one row; legend(axes) says what is drawn. Without rows
+    there is no figure.
+    """
+    variants = [variant for variant in shown if 0 in results.rows.get(variant, {})]
+    if not variants:
+        return
+    side = 8 / len(columns)
+    figure, axes = plt.subplots(
+        len(variants), len(columns), figsize=(8, (side + 0.15) * len(variants) + 0.9), dpi=100,
+        layout="constrained", squeeze=False)
+    for line, variant in zip(axes, variants, strict=True):
+        draw_line(results, variant, line)
+        line[0].set_ylabel(shown[variant], fontsize=11)
+    for panel, words in zip(axes[0], columns, strict=True):
+        panel.set_title(words, fontsize=11)
+    legend(axes[-1, 0])
+    finish(figure, path, title, axes[-1, 0])
+
+
 def chance_level(results, variant):
     """What the training mask scores as the prediction for unseen images, mean IoU."""
     return results.values(variant, "training_mask_iou_mean").mean()

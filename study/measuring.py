@@ -3,6 +3,9 @@
 Images are integer (height, width) in grey values, masks bool (height, width).
 """
 
+import base64
+import zlib
+
 import numpy as np
 
 from common import metrics
@@ -37,3 +40,13 @@ def mean_iou(run, images, masks):
 def training_mask(run):
     """The mask of the first training sample."""
     return run.train[1][0, ..., 0] > 0
+
+
+def as_text(array):
+    """An array as text that fits into a CSV."""
+    return base64.b64encode(zlib.compress(array.tobytes(), 9)).decode()
+
+
+def from_text(text, dtype):
+    """What `as_text` made a text of, one-dimensional."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype)

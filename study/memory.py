@@ -5,9 +5,6 @@ Of a *rule* nothing is drawn where there is no shape, and everything moves with 
 training image alone.
 """
 
-import base64
-import zlib
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -16,8 +13,9 @@ from common import metrics
 from common.labels import draw_elsewhere
 from common.plots import BLUE, ORANGE
 from data import create_data, draw_mask, random_stream, training_masks
-from study.figures import DOTTED, ON_NOISE, PINK, UNSEEN, chance_level, error_bar, finish, panels
-from study.measuring import marked, noise, paint, training_mask
+from study.figures import DOTTED, ON_NOISE, PINK, UNSEEN, chance_level, error_bar, finish
+from study.figures import panels, pictures
+from study.measuring import as_text, from_text, marked, noise, paint, training_mask
 from study.numbers import count, difference
 from study.statistics import differences_with_chance, markdown_table, with_interval
 
@@ -53,7 +51,7 @@ def measure(run, settings, images=10):
     for name, several in shown.items():
         predictions = marked(run, several)
         row[name] = overlap(mask, predictions)
-        pictures[f"picture {name}"] = as_text(predictions[0])
+        pictures[f"picture {name}"] = as_text(np.packbits(predictions[0]))
     # The image is shifted to where the shape stays whole.
     on_the_left = np.argwhere(mask)[:, 1].mean() < mask.shape[1] / 2
     shift = SHIFT if on_the_left else -SHIFT
@@ -89,16 +87,9 @@ def views(X, X_val, settings, generator, images):
     return dict(zip(OVERLAPS, kinds, strict=True))
 
 
-def as_text(mask):
-    """A mask, bool (height, width), as text that fits into a CSV."""
-    packed = zlib.compress(np.packbits(mask).tobytes(), 9)
-    return base64.b64encode(packed).decode()
-
-
-def from_text(text, size):
-    """The mask, bool `size`, that `as_text` wrote."""
-    packed = zlib.decompress(base64.b64decode(text))
-    pixels = np.unpackbits(np.frombuffer(packed, np.uint8))
+def unpacked(text, size):
+    """A mask, bool `size`, of which the text holds the packed bits."""
+    pixels = np.unpackbits(from_text(text, "uint8"))
     return pixels[: size[0] * size[1]].reshape(size).astype(bool)
 
 
@@ -108,22 +99,13 @@ def draw(results, path, title, shown):
     The pictures are of seed 0, the numbers below them of all seeds. The training mask is outlined.
     Without rows nothing is drawn.
     """
-    variants = [variant for variant in shown if 0 in results.rows.get(variant, {})]
-    if not variants:
-        return
-    height = 2.15 * len(variants) + 0.9
-    figure, axes = plt.subplots(
-        len(variants), len(OVERLAPS), figsize=(8, height), dpi=100, layout="constrained",
-        squeeze=False)
-    for line, variant in zip(axes, variants, strict=True):
-        draw_pictures(results, variant, line)
-        line[0].set_ylabel(shown[variant], fontsize=11)
-    for panel, words in zip(axes[0], OVERLAPS.values(), strict=True):
-        panel.set_title(words, fontsize=11)
-    corner = axes[-1, 0]
-    corner.plot([], [], color=BLUE, lw=2, label="the training mask")
-    corner.plot([], [], "s", color=ORANGE, label="what the network marks")
-    finish(figure, path, title, corner)
+    pictures(results, path, title, shown, OVERLAPS.values(), draw_pictures, legend)
+
+
+def legend(axes):
+    """Say what the colours of the pictures mean."""
+    axes.plot([], [], color=BLUE, lw=2, label="the training mask")
+    axes.plot([], [], "s", color=ORANGE, label="what the network marks")
 
 
 def draw_pictures(results, variant, line):
@@ -137,7 +119,7 @@ def draw_pictures(results, variant, line):
         # few greys, and none between them, make a smaller file
         greys = plt.get_cmap("gray", 6)
         panel.imshow(images[name][0], cmap=greys, vmin=0, vmax=160, interpolation="nearest")
-        prediction = from_text(row[f"picture {name}"], settings.size)
+        prediction = unpacked(row[f"picture {name}"], settings.size)
         colour = (*to_rgb(ORANGE), 0.75)
         panel.imshow(
             np.where(prediction[..., np.newaxis], colour, 0), interpolation="nearest")

@@ -9,7 +9,8 @@ from common import metrics
 from common.backend import keras
 from common.settings import Settings
 from data import create_data
-from study import first_step, larger, memory, other_images, parts, place, rim, sharpness
+from study import first_step, larger, measuring, memory, other_images, parts, place, rim
+from study import sharpness
 
 SMALL = dict(size=(96, 96), radius=(10, 12), width=0.25, learning_rate=1e-4, steps=1,
              evaluations=1, validation=1, watch=1)
@@ -111,7 +112,7 @@ def test_a_template_a_lookup_and_the_rule_are_told_apart(answering):
             (lambda X: X == 200, (1, geometry, 0, 0, shared, 1, 0, 1))):  # the rule
         row = memory.measure(answering(BRIGHT, answer), BRIGHT)
         assert [row[name] for name in names] == pytest.approx(expected)
-    picture = memory.from_text(row["picture overlap on unseen images"], BRIGHT.size)
+    picture = memory.unpacked(row["picture overlap on unseen images"], BRIGHT.size)
     assert np.array_equal(picture, run.validation[1][0, ..., 0])
 
 
@@ -194,8 +195,9 @@ def test_the_parts_are_followed_along_the_steps_and_add_up():
 
 def test_a_change_is_kept_as_a_picture():
     change = np.linspace(-1, 1, 64 * 96).reshape(64, 96)
-    picture = first_step.from_text(first_step.as_text(change), change.shape)
-    assert picture == pytest.approx(change.reshape(32, 2, 48, 2).mean(axis=(1, 3)), abs=0.005)
+    picture = measuring.from_text(measuring.as_text(first_step.small(change)), "int8") / 127
+    expected = change.reshape(32, 2, 48, 2).mean(axis=(1, 3))
+    assert picture.reshape(32, 48) == pytest.approx(expected, abs=0.005)
 
 
 def test_the_sharpest_direction_of_a_quadratic_is_that_of_its_hessian():
