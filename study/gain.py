@@ -28,17 +28,24 @@ def draw(results, path, title):
     figure, axes = panels(2, 3.4)
     for panel, levels, words in zip(axes, (DEEP, SHALLOW), ("deep", "shallow"), strict=True):
         variants = on_the_dial(results, levels)
-        gains = list(variants)
-        for column, (colour, label, shift) in COLUMNS.items():
-            scores = [results.values(variant, column) for variant in variants.values()]
-            for gain, values in zip(gains, scores, strict=True):
-                panel.plot(np.full(len(values), gain + shift), values, ".", color=colour, alpha=0.5)
-            panel.plot(
-                gains, list(map(np.mean, scores)), color=colour, marker="o", lw=2.5, label=label)
-        chance = np.mean([chance_level(results, variant) for variant in variants.values()])
-        panel.axhline(chance, **DOTTED, label="chance")
-        panel.set(ylim=(-0.03, 1.03), xticks=gains, xlabel=f"gain of the {words} levels")
+        for name, (colour, label, shift) in COLUMNS.items():
+            draw_scores(panel, results, variants, name, shift, color=colour, label=label)
+        chances = [chance_level(results, variant) for variant in variants.values()]
+        panel.axhline(np.mean(chances), **DOTTED, label="chance")
+        panel.set(ylim=(-0.03, 1.03), xticks=list(variants))
+        panel.set_xlabel(f"gain of the {words} levels")
         panel.xaxis.set_major_formatter("{x:g}")
         panel.grid(alpha=0.3)
     axes[0].set_ylabel("IoU, or overlap")
     finish(figure, path, title, axes[0])
+
+
+def draw_scores(panel, results, variants, column, shift, color, label):
+    """A column over the gain: the runs of each of `variants` as dots, and a line of their means."""
+    means = []
+    for gain, variant in variants.items():
+        scores = results.values(variant, column)
+        x = np.full(len(scores), gain + shift)
+        panel.plot(x, scores, ".", color=color, alpha=0.5)
+        means.append(scores.mean())
+    panel.plot(list(variants), means, color=color, marker="o", lw=2.5, label=label)

@@ -206,6 +206,10 @@ def foretold(results):
 FIRST = {"template over rule of the first step, median and range": template_over_rule}
 NUMBERS = {
     **FIRST,
-    **{f"{part} after 32 steps, logits": after(part, 32) for part in PARTS},
-    **{f"{part} after the last step, logits": after(part, 0) for part in PARTS},
+    "rule after 32 steps, logits": after("rule", 32),
+    "template after 32 steps, logits": after("template", 32),
+    "lookup after 32 steps, logits": after("lookup", 32),
+    "rule after the last step, logits": after("rule", 0),
+    "template after the last step, logits": after("template", 0),
+    "lookup after the last step, logits": after("lookup", 0),
 }

@@ -191,9 +191,13 @@ def score(results, variant, ring):
 
 
 NUMBERS = {column(ring): partial(score, ring=ring) for ring in RINGS}
-CONTROLS = {
-    **{column_of(score, ring): column_of(score, ring) for score in SCORES
-       for ring in (RINGS[0], RINGS[-1])},
-    **{border_column(side, way, where): border_column(side, way, where) for side in SIDES
-       for way in WAYS for where in WHERE},
-}
+CONTROLS = {}  # the numbers of the two controls: of the threshold, and of the border
+for score_name in SCORES:
+    for ring in (RINGS[0], RINGS[-1]):
+        name = column_of(score_name, ring)
+        CONTROLS[name] = name
+for side in SIDES:
+    for way in WAYS:
+        for where in WHERE:
+            name = border_column(side, way, where)
+            CONTROLS[name] = name
