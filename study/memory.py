@@ -17,7 +17,7 @@ from study.figures import DOTTED, ON_NOISE, PINK, UNSEEN, chance_level, error_ba
 from study.figures import panels, pictures
 from study.measuring import as_text, from_text, marked, noise, paint, training_mask
 from study.numbers import count, difference
-from study.statistics import differences_with_chance, markdown_table, with_interval
+from study.statistics import counts_with_chance, markdown_table, with_interval
 
 # Pixels, which the five poolings halve without a remainder: so that a network without borders
 # shifts its prediction too.
@@ -175,16 +175,20 @@ def draw_padding(panel, x, results, variant):
 
 def border_table(results):
     """Markdown: what another border than zeros changes for each network, paired by seed."""
-    names, differences = [], []
+    lines = []
     for name, variants in networks(results).items():
         for padding, variant in variants.items():
-            if "zero" in variants and padding != "zero":
-                names.append(f"{name}, {padding} padding")
-                for column in ("val_iou_mean", "overlap on noise"):
-                    differences.append(results.differences(variant, variants["zero"], column))
-    texts = differences_with_chance(differences, "+.3f")
-    head = ["in place of zeros", "IoU on unseen images", "training mask drawn on noise"]
-    return markdown_table(head, zip(names, texts[::2], texts[1::2], strict=True))
+            if padding == "zero":
+                continue
+            cells = [f"{name}, {padding} padding"]
+            for column, least in (("val_iou_mean", 0.8), (ON_NOISE[0], 0.5)):
+                before, after = results.paired([variants["zero"], variant], column) >= least
+                cells.append(counts_with_chance(before, after))
+            difference = results.differences(variant, variants["zero"])
+            lines.append([*cells, with_interval(difference, "+.3f")])
+    head = ["in place of zeros", "runs with IoU 0.8 or more on unseen images",
+            "runs that draw half of the training mask on noise", "IoU on unseen images"]
+    return markdown_table(head, lines)
 
 
 def shifted(results, variant):

@@ -71,6 +71,20 @@ def corrected(differences):
     return texts
 
 
+def counts_with_chance(before, after):
+    """'3 to 10, p 0.016': in how many of the same runs something holds before and after.
+
+    before, after: bool (n,), paired. The probability is exact, of McNemar's test (1947): that the
+    runs that change do so one way as often as the other. It is of this comparison by itself.
+    """
+    from scipy.stats import binomtest
+
+    gained = (after & ~before).sum().item()
+    lost = (before & ~after).sum().item()
+    p = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    return f"{before.sum()} to {after.sum()}, p {chance(p)}"
+
+
 def differences_with_chance(differences, form):
     """'+0.095 [+0.075, +0.113], p 0.043' for each of a list of paired differences, (n,)."""
     texts = []
