@@ -3,6 +3,7 @@
 The step is made, at a rate so small that the change is proportional to it.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 from study.figures import pictures
@@ -10,6 +11,7 @@ from study.measuring import as_text, from_text
 from study.parts import IMAGES, Parts, Views
 
 VIEWS = {"its training image": 0, "noise without a circle": 1, "an unseen image": 1 + IMAGES}
+COLOURS = "PuOr_r"
 SHRINK = 2  # pixels of the image for one of a picture, along each side
 
 
@@ -49,8 +51,9 @@ def draw(results, path, title, shown):
 def legend(axes):
     """Say what is drawn on the pictures."""
     axes.plot([], [], color="black", lw=1.5, label="the training mask")
-    axes.plot([], [], "s", color="#B35806", label="here the logits rise")
-    axes.plot([], [], "s", color="#542788", label="here they fall")
+    colours = plt.get_cmap(COLOURS)
+    axes.plot([], [], "s", color=colours(0.9), label="here the logits rise")
+    axes.plot([], [], "s", color=colours(0.25), label="here they fall")
 
 
 def draw_changes(results, variant, line):
@@ -67,7 +70,7 @@ def draw_changes(results, variant, line):
     level = np.median(changes)
     largest = np.quantile(np.abs(changes - level), 0.99)
     for panel, change in zip(line, changes, strict=True):
-        panel.imshow(change - level, cmap="PuOr_r", vmin=-largest, vmax=largest,
+        panel.imshow(change - level, cmap=COLOURS, vmin=-largest, vmax=largest,
                      extent=(0, width, height, 0), interpolation="nearest")
         panel.contour(mask, [0.5], colors="black", linewidths=1.5)
         panel.set(xticks=[], yticks=[])

@@ -234,7 +234,7 @@ QUESTIONS = {
             gain.draw,
             title="One dial: the weights of the deep levels, from the rule to a template")},
         shows={"train IoU": "train_iou", **parts.NUMBERS, **memory.NUMBERS},
-        tables=(parts.foretold,)),
+        tables=(parts.foretold,), reference="today's weights"),
     "parts": Question(
         asks="Of which parts does a fit consist, and when do they grow?",
         predicts="With a border and Adam at 0.0001 the template grows within the first ten steps "
@@ -274,7 +274,7 @@ QUESTIONS = {
             "Adam's": {**PLAIN, **FIRST, "optimizer": "adam"}}),
         followers=(sharpness.Sharpness,),
         shows=sharpness.NUMBERS,
-        seeds={"plain": 10, "plain, circular padding": 10, "plain, 0.88 on the deep levels": 10,
+        seeds={"plain": 10, "plain, circular padding": 5, "plain, 0.88 on the deep levels": 5,
                "Adam's": 5}),
     "rate": Question(
         asks="Does a large step throw the template off?",
