@@ -18,9 +18,9 @@ from study.measuring import noise, paint
 from study.statistics import markdown_table, with_interval
 
 LABELS = {
-    "rule": "rule: on images it never saw",
+    "rule": "rule: on unseen images",
     "template": "template: on mere noise",
-    "lookup": "lookup: on its training image alone",
+    "lookup": "lookup: on that image alone",
 }
 PARTS, COLOURS = tuple(LABELS), (BLUE, PINK, ORANGE)
 SHOWN = {  # the recipes of the figure, and what they are called there
@@ -148,7 +148,7 @@ def draw(results, path, title):
         panel.set(xscale="log", xlim=(1, steps[-1]), xlabel="step (logarithmic)")
         panel.xaxis.set_major_formatter("{x:g}")
         panel.grid(alpha=0.3)
-    axes[0].set_ylabel("gain in logits")
+    axes[0].set_ylabel("rise of the logits")
     finish(figure, path, title, axes[0])
 
 
@@ -176,6 +176,14 @@ def template_over_rule(results, variant):
     ratios = results.values(variant, column("template", 1))
     ratios = ratios / results.values(variant, column("rule", 1))
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+
+
+def rise_and_fall(results, variant):
+    """A number of the report: the template at its highest within 8 steps, and after 16."""
+    first = [column("template", step) for step in LOOKS if step <= 8]
+    highest = results.stacked(variant, first).max(axis=1)
+    later = results.values(variant, column("template", 16))
+    return f"{with_interval(highest)}, {with_interval(later)}"
 
 
 def foretold(results):
@@ -206,6 +214,7 @@ def foretold(results):
 FIRST = {"template over rule of the first step, median and range": template_over_rule}
 NUMBERS = {
     **FIRST,
+    "template at its highest within 8 steps and after 16, logits": rise_and_fall,
     "rule after 32 steps, logits": after("rule", 32),
     "template after 32 steps, logits": after("template", 32),
     "lookup after 32 steps, logits": after("lookup", 32),
