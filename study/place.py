@@ -85,46 +85,45 @@ SCORES = {
 }
 
 
-# What a border is moved by: pixels that are added or taken away on the left and on the right.
-SIDES = {"nearer": (SHIFT, 0), "farther": (0, SHIFT)}
-WAYS = ("cropped", "extended")
-WHERE = ("stays", "goes along")
+WIDTHS = {"narrower": -SHIFT, "wider": SHIFT}
+NEARNESS = ("nearer", "farther")
 
 
-def border_column(side, way, where):
-    """The column of the overlap with the training mask, if it stays or goes along with a side."""
-    return f"overlap on noise, {side} side {way}: it {where}"
+def border_column(words, border):
+    """The column of the overlap with the training mask, as far from one border as it was."""
+    return f"overlap on {words} noise: as far from the {border} border"
 
 
 def measure_border(run, settings, images=10):
-    """How the training mask, drawn on noise, overlaps with where it belongs when a side moves.
+    """How the training mask, drawn on noise of another width, overlaps with where it may belong.
 
-    A side is cropped by SHIFT pixels, or the noise extended there; once the side that is nearer to
-    the training shape, once the farther one. The mask may go with the side, or stay.
+    That is as far from the left or the right border as it was, whichever was nearer to it. On noise
+    there is nothing else by which it could find its place.
     """
     mask = training_mask(run)
     generator = random_stream(settings.seed, "test")
-    width = mask.shape[1]
+    height, width = mask.shape
     mirrored = np.argwhere(mask)[:, 1].mean() >= width / 2
-    if mirrored:  # so that the left side is the nearer one
+    if mirrored:  # so that the left border is the nearer one
         mask = mask[:, ::-1]
     row = {}
-    for side, (left, right) in SIDES.items():
-        cropped = mask[:, left : width - right], mask[:, right : width - left]
-        extended = pad(mask, left, right), pad(mask, right, left)
-        for way, (stays, goes) in zip(WAYS, (cropped, extended), strict=True):
-            noises = [generator.integers(settings.noise, size=stays.shape) for _ in range(images)]
-            predictions = marked(run, noises)
-            if mirrored:
-                predictions = predictions[:, :, ::-1]
-            for where, moved_mask in zip(WHERE, (stays, goes), strict=True):
-                row[border_column(side, way, where)] = overlap(moved_mask, predictions)
+    for words, wider in WIDTHS.items():
+        size = height, width + wider
+        noises = [generator.integers(settings.noise, size=size) for _ in range(images)]
+        near = at_the_left(mask, width + wider)
+        far = at_the_left(mask[:, ::-1], width + wider)[:, ::-1]
+        predictions = marked(run, noises)
+        if mirrored:
+            predictions = predictions[:, :, ::-1]
+        for border, expected in zip(NEARNESS, (near, far), strict=True):
+            row[border_column(words, border)] = overlap(expected, predictions)
     return row
 
 
-def pad(mask, left, right):
-    """A mask with so many columns more on either side."""
-    return np.pad(mask, [(0, 0), (left, right)])
+def at_the_left(mask, width):
+    """A mask on another width, as far from the left border as it was."""
+    spare = max(0, width - mask.shape[1])
+    return np.pad(mask, [(0, 0), (0, spare)])[:, :width]
 
 
 def moved(mask, ring, generator, count):
@@ -196,8 +195,7 @@ for score_name in SCORES:
     for ring in (RINGS[0], RINGS[-1]):
         name = column_of(score_name, ring)
         CONTROLS[name] = name
-for side in SIDES:
-    for way in WAYS:
-        for where in WHERE:
-            name = border_column(side, way, where)
-            CONTROLS[name] = name
+for words in WIDTHS:
+    for border in NEARNESS:
+        name = border_column(words, border)
+        CONTROLS[name] = name

@@ -237,10 +237,14 @@ def test_a_mask_that_hangs_on_a_border_goes_along_with_it(answering):
         return np.pad(mask, [(0, 0), (0, 32)])[:, : X.shape[1]]
 
     row = place.measure_border(answering(settings, at_the_left), settings, images=1)
-    for way in ("cropped", "extended"):
-        assert row[f"overlap on noise, nearer side {way}: it goes along"] == 1
-        assert row[f"overlap on noise, nearer side {way}: it stays"] < 0.5
-        assert row[f"overlap on noise, farther side {way}: it stays"] == 1
+    mirrored = answering(settings, lambda X: at_the_left(X)[:, ::-1])
+    image, masks = mirrored.train
+    other = place.measure_border(
+        mirrored._replace(train=(image, masks[:, :, ::-1])), settings, images=1)
+    for words in ("narrower", "wider"):
+        for found in (row, other):
+            assert found[f"overlap on {words} noise: as far from the nearer border"] == 1
+            assert found[f"overlap on {words} noise: as far from the farther border"] < 0.5
 
 
 def test_otsu_and_the_area_under_the_curve_do_not_depend_on_a_threshold():
