@@ -208,11 +208,13 @@ QUESTIONS = {
             **only(gains(ONE_STEP_OF_ADAM, "sign"), ("today's", "0.88", "circular"))}),
         followers=(first_step.FirstStep,),
         draws={"first_step.png": partial(
-            first_step.draw, title="Rule and template are there after one gradient step", shown={
+            first_step.draw, shown={
                 "1.1 on all levels, gradient, noise fill": "1.1 times today's",
                 "today's weights, gradient, noise fill": "today's weights",
                 "0.88 on the deep levels, gradient, noise fill": "0.88 on the deep levels",
-                "circular padding, gradient, noise fill": "without a border"})},
+                "circular padding, gradient, noise fill": "without a border"},
+            title="After one step: large weights draw the training mask on noise, small deep ones "
+            "do not")},
         shows=parts.FIRST),
     "gain": Question(
         asks="Does the gain of the deep levels lead from template to rule?",
@@ -257,7 +259,8 @@ QUESTIONS = {
         measures=(memory.measure, place.measure_thresholds, place.measure_border),
         followers=(parts.Parts,),
         draws={"parts.png": partial(
-            parts.draw, title="A large step, or no border, leaves no template to the fit")},
+            parts.draw,
+            title="With small steps a template grows; large ones, or no border, leave the rule")},
         shows={"train IoU": "train_iou", **parts.NUMBERS, **memory.NUMBERS, **place.CONTROLS},
         tables=(parts.foretold,)),
     "sharpness": Question(
