@@ -3,7 +3,8 @@
 A training changes the logits. How much more they rise inside a mask than outside it is the *fit* on
 the training image; the *template*, if it is the training mask on noise without a shape; the *rule*,
 if it is the own mask of an image that was never seen, whose shape lies elsewhere. What the fit has
-beyond these two, of the training image alone, is the *lookup*: fit = template + rule + lookup.
+beyond these two is the *lookup*: fit = template + rule + lookup. It holds for the training image
+alone, or for shapes that lie where its own does: these two are not told apart.
 """
 
 from dataclasses import replace
@@ -20,7 +21,7 @@ from study.statistics import markdown_table, with_interval
 LABELS = {
     "rule": "rule: on unseen images",
     "template": "template: on mere noise",
-    "lookup": "lookup: on that image alone",
+    "lookup": "lookup: the rest of the fit",
 }
 PARTS, COLOURS = tuple(LABELS), (BLUE, PINK, ORANGE)
 SHOWN = {  # the recipes of the figure, and what they are called there
@@ -178,14 +179,6 @@ def template_over_rule(results, variant):
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
-def rise_and_fall(results, variant):
-    """A number of the report: the template at its highest within 8 steps, and after 16."""
-    first = [column("template", step) for step in LOOKS if step <= 8]
-    highest = results.stacked(variant, first).max(axis=1)
-    later = results.values(variant, column("template", 16))
-    return f"{with_interval(highest)}, {with_interval(later)}"
-
-
 def foretold(results):
     """Markdown: how well the parts after a step foretell the scores on unseen images, by rank.
 
@@ -214,7 +207,8 @@ def foretold(results):
 FIRST = {"template over rule of the first step, median and range": template_over_rule}
 NUMBERS = {
     **FIRST,
-    "template at its highest within 8 steps and after 16, logits": rise_and_fall,
+    "template after 8 steps, logits": after("template", 8),
+    "template after 16 steps, logits": after("template", 16),
     "rule after 32 steps, logits": after("rule", 32),
     "template after 32 steps, logits": after("template", 32),
     "lookup after 32 steps, logits": after("lookup", 32),

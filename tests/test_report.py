@@ -112,8 +112,6 @@ FITTED = "train IoU of 0.9 or more, and of these IoU of 0.9 or more on unseen im
     ("parts", "template over rule of the first step, median and range",
      {"template after 1": lambda seed: (seed + 1) / 10, "rule after 1": 0.5},
      "1.10 (0.20 to 2.00)"),
-    ("parts", "template at its highest within 8 steps and after 16, logits",
-     {"template after 4": 9, "template after 12": 10, "template after 16": 0.25}, "9.000, 0.250"),
     ("parts", "lookup after the last step, logits", {"lookup after 400": 2}, "2.000"),
     ("place", "iou up to 64 pixels from its place",
      {"iou up to 64 pixels from its place": lambda seed: "" if seed < 2 else 0.5},
