@@ -16,7 +16,7 @@ from common.plots import BLUE, ORANGE
 from data import create_data, draw_mask, random_stream, training_masks
 from study.figures import GREY, PINK, finish, panels
 from study.measuring import noise, paint
-from study.statistics import markdown_table, with_interval
+from study.statistics import markdown_table, of_those_with_one
 
 LABELS = {
     "rule": "rule: on unseen images",
@@ -163,7 +163,8 @@ def after(part, step):
     """A number of the report: a part after a step, 0 for the last."""
 
     def text(results, variant):
-        return with_interval(results.values(variant, column_of(results, variant, part, step)))
+        values = results.values(variant, column_of(results, variant, part, step))
+        return of_those_with_one(values, "not a number")
     return text
 
 

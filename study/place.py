@@ -14,7 +14,7 @@ from study.figures import BORDERS, DOTTED, UNSEEN, finish, lines, panels
 from study.measuring import marked, mean_iou, paint, training_mask
 from study.memory import SHIFT, networks, overlap
 from study.parts import logits_of
-from study.statistics import with_interval
+from study.statistics import of_those_with_one
 
 # Pixels from where the training shape lies; each ring reaches in to the one before.
 RINGS = (0, 16, 32, 48, 64)
@@ -181,12 +181,7 @@ def draw(results, path, title):
 
 def score(results, variant, ring):
     """IoU in a ring, and of how many seeds if not all have room in it."""
-    values = results.values(variant, column(ring))
-    scores = values[np.isfinite(values)]
-    if not len(scores):
-        return "no room"
-    runs = f", {len(scores)} of {len(values)} runs" if len(scores) < len(values) else ""
-    return with_interval(scores) + runs
+    return of_those_with_one(results.values(variant, column(ring)), "no room")
 
 
 NUMBERS = {column(ring): partial(score, ring=ring) for ring in RINGS}

@@ -38,6 +38,18 @@ def with_interval(values, form=".3f"):
     return f"{mean} [{low:{form}}, {high:{form}}]"
 
 
+def of_those_with_one(values, none):
+    """As `with_interval`, of the values that are numbers; says of how many runs if not of all.
+
+    none: what is said if there are none.
+    """
+    numbers = values[np.isfinite(values)]
+    if not len(numbers):
+        return none
+    runs = f", {len(numbers)} of {len(values)} runs" if len(numbers) < len(values) else ""
+    return with_interval(numbers) + runs
+
+
 def with_deviation(values):
     """'0.967 ± 0.004 [0.965, 0.969]': mean of values, (n,), standard deviation, interval."""
     mean, _, interval = with_interval(values).partition(" ")
