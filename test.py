@@ -33,8 +33,9 @@ def read_test_settings(output, given):
     # What restricts the training alone does not restrict a test.
     free = dict(labels="true", supervised_pixels=0, augment=False)
     settings = dataclasses.replace(trained, **{**free, **given})
-    if trained.network == "dense" and settings.size != trained.size:
-        raise UserError("--size cannot be given: the dense network takes only the size that it was "
+    one_size = trained.network == "dense" or trained.coordinates != "none"
+    if one_size and settings.size != trained.size:
+        raise UserError("--size cannot be given: this network takes only the size that it was "
                         "trained on")
     return settings
 

@@ -11,6 +11,13 @@ from common.checks import SMALLEST_SIDE, check_reflection, typed
 from common.errors import UserError
 from common.settings import Settings, setting
 
+# Values of settings for which every image must be of the size that the network was built for.
+NEED_ONE_SIZE = {
+    "padding": ("mean",),
+    "network": ("dense",),
+    "coordinates": ("ramp", "noise", "flat"),
+}
+
 
 def with_default(name, value):
     """The experiment's setting of that name, with another default."""
@@ -77,7 +84,7 @@ class OwnSettings(Settings):
         if len(self.image) != len(self.mask):
             raise UserError("every image needs a mask; name them in turn: IMAGE MASK IMAGE MASK")
         check_reflection(self, self.crop, typed(self, "crop"))
-        for name, value in (("padding", "mean"), ("network", "dense")):
-            if getattr(self, name) == value:
-                raise UserError(f"--{name} {value} needs whole images of one size, and here the "
+        for name, values in NEED_ONE_SIZE.items():
+            if getattr(self, name) in values:
+                raise UserError(f"{typed(self, name)} needs whole images of one size, and here the "
                                 "network sees crops and tiles; choose another")

@@ -8,7 +8,7 @@ import numpy as np
 
 from study.figures import pictures
 from study.measuring import as_text, from_text
-from study.parts import IMAGES, Parts, Views
+from study.parts import IMAGES, Parts, Views, ratios
 
 VIEWS = {"its training image": 0, "noise without a circle": 1, "an unseen image": 1 + IMAGES}
 COLOURS = "PuOr_r"
@@ -42,8 +42,8 @@ def small(change):
 def draw(results, path, title, shown):
     """The change of the logits on each kind of image: a row for each of `shown`, {variant: label}.
 
-    The pictures are of seed 0, the numbers below them the medians of all seeds. The training mask
-    is outlined.
+    The pictures are of seed 0. The training mask is outlined, and below the noise stands how the
+    template compares with the rule, the median of all seeds.
     """
     pictures(results, path, title, shown, VIEWS, draw_changes, legend)
 
@@ -74,3 +74,5 @@ def draw_changes(results, variant, line):
                      extent=(0, width, height, 0), interpolation="nearest")
         panel.contour(mask, [0.5], colors="black", linewidths=1.5)
         panel.set(xticks=[], yticks=[])
+    ratio = np.median(ratios(results, variant))
+    line[1].set_xlabel(f"template / rule {ratio:.2f} (median)", fontsize=10)

@@ -173,11 +173,16 @@ def column_of(results, variant, part, step):
     return column(part, step or results.settings(variant).steps)
 
 
+def ratios(results, variant):
+    """Template over rule of the first step, of all seeds."""
+    template = results.values(variant, column("template", 1))
+    return template / results.values(variant, column("rule", 1))
+
+
 def template_over_rule(results, variant):
     """A number of the report: template over rule of the first step, median and range."""
-    ratios = results.values(variant, column("template", 1))
-    ratios = ratios / results.values(variant, column("rule", 1))
-    return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+    values = ratios(results, variant)
+    return f"{np.median(values):.2f} ({values.min():.2f} to {values.max():.2f})"
 
 
 def foretold(results):

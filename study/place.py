@@ -3,10 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 import cv2
-from scipy.stats import rankdata
+import numpy as np
 
 from common import metrics
 from data import create_data, random_stream
@@ -61,6 +59,8 @@ def measure_thresholds(run, settings, images=10):
 
 def area_under_curve(logits, mask):
     """How likely a pixel inside the mask has a larger logit than one outside it, 0..1."""
+    from scipy.stats import rankdata
+
     ranks = rankdata(logits).reshape(mask.shape)
     inside, outside = mask.sum(), (~mask).sum()
     return (ranks[mask].sum() - inside * (inside + 1) / 2) / (inside * outside)

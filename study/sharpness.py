@@ -12,7 +12,6 @@ import math
 import numpy as np
 
 import train
-from common.backend import keras
 from common.errors import UserError
 from data import create_data, training_masks
 from study.parts import IMAGES, PARTS, Views, logits_of
@@ -73,6 +72,8 @@ class Loss:
     """
 
     def __init__(self, network, settings):
+        from common.backend import keras
+
         if keras.backend.backend() != "tensorflow":
             raise UserError("The sharpness needs second derivatives of TensorFlow; leave "
                             "KERAS_BACKEND out")
@@ -137,6 +138,8 @@ class Loss:
 
 def flat(variables):
     """Variables or tensors as one float64 array."""
+    from common.backend import keras
+
     arrays = [np.ravel(keras.ops.convert_to_numpy(variable)) for variable in variables]
     return np.concatenate(arrays).astype("float64")
 

@@ -134,6 +134,7 @@ def test_every_layer_of_a_network_without_a_padding_of_its_own_comes_with_keras(
     {"network": "unet-without-skips"}, {"network": "pixel"}, {"padding": "reflect"},
     {"network": "dense", "size": (40, 50)}, {"network": "convolutions", "padding": "circular"},
     {"padding": "mean", "padding_levels": (2, 4)},
+    {"coordinates": "noise"}, {"coordinates": "ramp", "size": (40, 50)},
 ], ids=str)
 def test_every_variant_trains_and_is_loaded_again(changes, tmp_path, eager):
     run = train.train(Settings(**{**SMALL, **changes}))

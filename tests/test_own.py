@@ -204,6 +204,7 @@ def test_the_help_of_a_command_fits_one_screen(tmp_path, monkeypatch, command):
     (dict(image=("a",)), "every image needs a mask"),
     (dict(padding="mean"), "--padding mean needs whole images"),
     (dict(network="dense"), "--network dense needs whole images"),
+    (dict(coordinates="ramp"), "--coordinates ramp needs whole images"),
     (dict(padding="reflect", crop=32), "--crop 32 is too small"),
     (dict(crop=16), "--crop 16 is too small"),
 ])
