@@ -7,17 +7,18 @@ from common.losses import make_loss
 DEEP = ("down_3", "down_4", "down_5", "bottom", "up_5", "up_4", "up_3")
 
 
-def compile_training(network, settings):
+def compile_training(network, settings, loss=None):
     """Compile a network with the settings' loss and an optimiser at its first step; return it.
 
-    Raises `UserError` for a precision that the device does not gain from.
+    loss: another one, of masks and probabilities, (n, height, width, 1). Raises `UserError` for a
+    precision that the device does not gain from.
     """
     from common.backend import device
 
     if settings.precision == "mixed_float16" and device() == "CPU":
         raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in "
                         "float32; leave it out")
-    network.compile(make_optimizer(settings), make_loss(settings))
+    network.compile(make_optimizer(settings), loss or make_loss(settings))
     # Else TensorFlow traces the first step twice, for 4 seconds.
     network.optimizer.build(network.trainable_variables)
     return network

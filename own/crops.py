@@ -1,5 +1,6 @@
 """What a training step sees of one's own images: crops of those that are labelled."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from common.errors import UserError
 from data import random_stream
 from own.exposure import exposure, matched
 from own.images import check_same_size, in_channels, read_image, read_mask
+from own.scale import reduced, reduced_mask, times_reduced
 
 EXCERPT = 2048  # side of what is shown and scored of a large image, pixels
 RARE = 0.01  # share of the pixels of an image; fewer than that are listed to be drawn from
@@ -50,6 +52,18 @@ def read_labelled(settings, wanted=None):
         images = [matched(image, present, wanted)
                   for image, present in zip(images, exposures, strict=True)]
     return list(map(Labelled, images, masks))
+
+
+def reduced_for(settings, labelled):
+    """The settings with how many times images are reduced, and `Labelled` images that are.
+
+    That is what the settings say, or else what suits the labelled objects.
+    """
+    times = settings.reduce or times_reduced(labelled)
+    small = []
+    for image, mask in labelled:
+        small.append(Labelled(reduced(image, times), reduced_mask(mask, times)))
+    return dataclasses.replace(settings, reduce=times), small
 
 
 def excerpt(labelled, side=EXCERPT):

@@ -127,7 +127,8 @@ def segment_folder(settings, network, folder, show):
     with in_place_of(settings.vis) as results:
         for path in folder.images:
             image, mask_path = read_image(path), trained_on.get(os.path.realpath(path))
-            probabilities = predict_image(network, image, settings.match, settings.average)
+            probabilities = predict_image(
+                network, image, settings.match, settings.average, times=settings.reduce or 1)
             if not np.isfinite(probabilities).all():
                 raise UserError(f"the network in {settings.output} returns not-a-number: its "
                                 "training diverged; train again with a lower --learning-rate")

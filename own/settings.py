@@ -55,6 +55,9 @@ class OwnSettings(Settings):
     crop: int = setting(
         160, "own", "side of the crops, pixels",
         metavar="PIXELS", least=SMALLEST_SIDE, most=1024)
+    unlabelled: float = setting(
+        0.3, "own", "weight of unlabelled pixels, which are taken for background, beside strokes",
+        metavar="WEIGHT", least=0, most=10)
     contrast: float = setting(
         1.4, "own", "crops change in contrast by up to this factor, as photographs differ",
         metavar="FACTOR", least=1, most=10)
@@ -66,6 +69,10 @@ class OwnSettings(Settings):
         metavar="SHARE", least=0, most=10)
     match: bool = setting(
         True, "own", "bring each image to the exposure of what was trained on, unless it is near")
+
+    reduce: int = setting(
+        0, "own", "images are reduced so many times; 0: as their objects need it",
+        metavar="TIMES", least=0, most=64)
 
     folder: str | None = setting(None, "segment", "folder of images to segment", metavar="FOLDER")
     masks: str | None = setting(

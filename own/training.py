@@ -22,10 +22,11 @@ from common.command_line import fields_of, parse
 from common.errors import UserError
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of
+from common.losses import make_loss
 from common.optimizers import compile_training
 from common.screen import STARTED, Screen, command, network_name
 from common.settings import write_settings
-from own.crops import crops, excerpt, read_labelled
+from own.crops import crops, excerpt, read_labelled, reduced_for
 from own.exposure import exposure, predict_image
 from own.pictures import draw_fit
 from own.settings import OwnSettings
@@ -109,7 +110,28 @@ def untrained_for(settings, labelled):
     foreground = sum(np.count_nonzero(mask > 0) for _, mask in labelled)
     share = foreground / sum(np.count_nonzero(mask >= 0) for _, mask in labelled)
     network = model.build(settings, median.tolist(), variance.tolist(), share)
-    return compile_training(network, settings)
+    return compile_training(network, settings, make_own_loss(settings))
+
+
+def make_own_loss(settings):
+    """The loss of the settings, and a little for unlabelled pixels that are not background.
+
+    Strokes mark as much foreground as background, while most images hold little foreground. So
+    what is not painted counts as background, at a small weight: weak "assume negative" (Cole et
+    al. 2021, arXiv 2106.09708). Where all is labelled, nothing is added.
+    """
+    from common.backend import keras
+
+    ops, labelled_loss = keras.ops, make_loss(settings)
+
+    def loss(masks, probabilities):
+        unlabelled = ops.cast(masks < 0, "float32")
+        background = ops.clip(1 - probabilities, keras.config.epsilon(), 1)
+        surprise = -ops.sum(unlabelled * ops.log(background))
+        mean = surprise / ops.maximum(ops.sum(unlabelled), 1)
+        return labelled_loss(masks, probabilities) + settings.unlabelled * mean
+
+    return loss
 
 
 def finished(network, labelled, state):
@@ -206,7 +228,7 @@ def main():
     settings = read_command_line()
     check_folder(settings.output, "--output")
     check_inputs(settings.output, "--output", settings.image + settings.mask, FILES)
-    labelled = read_labelled(settings)
+    settings, labelled = reduced_for(settings, read_labelled(settings))
     checkpoint = Checkpoint(settings, fingerprint(itertools.chain.from_iterable(labelled)))
     with holding(settings.output, "--output"):
         with Screen("step", settings.steps) as screen, checkpoint:
