@@ -4,6 +4,8 @@ An exposure is the median and the standard deviation of the grey values of each 
 (channels, 2). What it is worth: docs/own.md.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from common import metrics
@@ -14,11 +16,15 @@ from own.scale import enlarged, reduced, reduced_part
 PIXELS = 10**6  # of a large image so many count, evenly spread
 # What images show makes their deviations differ by such a factor; what is beyond is exposure.
 TOLERATED = 1.4
-STRETCHED = 4.0  # an image of next to nothing is stretched in contrast by no more than this
+# An image of next to nothing is stretched until one step of its file is so many grey values.
+STRETCHED = 4.0
+STEP_OF_16_BITS = 1 / 257  # in grey values; those of 8 bits are 1
 # An image may be taken as it is if its median differs by so many deviations at most, and its
-# deviation by such a factor.
+# deviation by such a factor. Farther away it may be if the network is so many times surer of it.
 NEAR_MEDIAN, NEAR_DEVIATION = 1.5, 2.0
-SMALLEST = 1e-3  # a deviation; an image may have one grey value alone
+SURER = 3.0
+SMALLEST_SHARE = 0.001  # of the pixels: what is found in less counts as nothing
+SMALLEST = 1e-5  # a deviation; an image may have one grey value alone
 MIDDLE = 512  # side of the part of an image by which its exposure is chosen, pixels
 # Tiles overlap by so many pixels. The network sees further, up to 224, but what lies there changed
 # no more than two pixels in a million of three trained networks.
@@ -54,13 +60,24 @@ def matched(image, present, wanted):
 
     Its median becomes that of the other, its deviation too, but for a factor of TOLERATED.
     """
-    median, deviation = present.T
-    wanted_median, wanted_deviation = wanted.T
-    ratio = wanted_deviation / np.maximum(deviation, SMALLEST)
-    tolerated = np.clip(ratio, 1 / TOLERATED, TOLERATED)
-    scale = np.minimum(ratio / tolerated, STRETCHED)
+    median, _ = present.T
+    wanted_median, _ = wanted.T
+    scale = np.minimum(stretch(present, wanted), largest_stretch(image))
     shift = wanted_median - median * scale
     return (image * scale.astype("float32") + shift.astype("float32")).astype("float32")
+
+
+def stretch(present, wanted):
+    """The factor in contrast from one exposure to another, of each channel."""
+    _, deviation = present.T
+    _, wanted_deviation = wanted.T
+    ratio = wanted_deviation / np.maximum(deviation, SMALLEST)
+    return ratio / np.clip(ratio, 1 / TOLERATED, TOLERATED)
+
+
+def largest_stretch(image):
+    """By what factor the contrast of an image, uint8 or float32 of 16 bits, is raised at most."""
+    return STRETCHED if image.dtype == np.uint8 else STRETCHED / STEP_OF_16_BITS
 
 
 def trained_exposure(network):
@@ -76,23 +93,31 @@ def trained_exposure(network):
 def best_exposure(network, image, present, try_both):
     """The exposure to see an image at: its present one, or that which the network was trained on.
 
-    It is the network's, but where the two are near. There it is the one at which the network is
-    surer of the middle of the image; without try_both, which takes time, the present one.
+    An image whose exposure is near is seen at the one at which the network is surer of the middle
+    of the image; without try_both, which takes time, at its present one. An image that is not near
+    is seen at the network's, unless the network is much surer at the present one: the light may be
+    the same where the image shows something else.
     """
     import model
 
     trained = trained_exposure(network)
-    if not near(present, trained) or np.allclose(present, trained):
-        return trained
-    if not try_both:
+    if np.allclose(present, trained):
         return present
+    is_near = near(present, trained)
+    if not try_both:
+        return present if is_near else trained
     top, left = (max(0, (side - MIDDLE) // 2) for side in image.shape[:2])
     middle = image[top : top + MIDDLE, left : left + MIDDLE]
-    doubts = []
+    doubts, shares = [], []
     for wanted in (trained, present):
         seen = matched(middle, present, wanted)
-        doubts.append(doubt(model.predict(network, seen[np.newaxis], batch=1)))
-    return present if doubts[1] < doubts[0] else trained
+        probabilities = model.predict(network, seen[np.newaxis], batch=1)
+        doubts.append(doubt(probabilities))
+        shares.append(smaller_share(probabilities))
+    matched_doubt, present_doubt = doubts
+    if not is_near:  # of an image that is far too dark it may be sure that it is empty
+        matched_doubt = matched_doubt / SURER if shares[1] > SMALLEST_SHARE else 0.0
+    return present if present_doubt < matched_doubt else trained
 
 
 def uncertainty(probabilities):
@@ -100,10 +125,40 @@ def uncertainty(probabilities):
     return float((1 - abs(2 * probabilities - 1)).mean())
 
 
+def smaller_share(probabilities):
+    """The share of the foreground or of the background, whichever is smaller."""
+    share = metrics.predicted(probabilities).mean()
+    return min(share, 1 - share)
+
+
 def doubt(probabilities):
     """The `uncertainty`, divided by the share of the smaller of foreground and background."""
-    share = metrics.predicted(probabilities).mean()
-    return uncertainty(probabilities) / max(min(share, 1 - share), 0.001)
+    return uncertainty(probabilities) / max(smaller_share(probabilities), SMALLEST_SHARE)
+
+
+class Prepared(NamedTuple):
+    """An image as a network sees it, but for its exposure."""
+
+    image: np.ndarray  # in the network's channels, reduced; uint8 or float32
+    present: np.ndarray  # its exposure
+    wanted: np.ndarray  # that at which it is seen
+
+    def how(self):
+        """How it is seen, for metrics.csv."""
+        if self.present is self.wanted:
+            return "as it is"
+        if stretch(self.present, self.wanted).max() > largest_stretch(self.image):
+            return "too faint to match"
+        return "matched"
+
+
+def prepared(network, image, match, try_both=True, times=1):
+    """An image of any kind and size as `Prepared`; the arguments are those of `predict_image`."""
+    image = reduced(in_channels(image, network.input_shape[3]), times)
+    present = wanted = exposure(image)
+    if match:
+        wanted = best_exposure(network, image, present, try_both)
+    return Prepared(image, present, wanted)
 
 
 def predict_image(
@@ -115,18 +170,18 @@ def predict_image(
     part: slices of rows and columns, the only ones to predict. times: how many times the image is
     reduced, as in the training; the probabilities are as large as it was.
     """
+    height, width = image[part].shape[:2]
+    seen = prepared(network, image, match, try_both, times)
+    return predict_prepared(network, seen, average, reduced_part(part, times), (height, width))
+
+
+def predict_prepared(network, seen, average, part, size):
+    """Probabilities of a `Prepared` image, or a part of it, brought to a size; see there."""
     import model
 
-    height, width = image[part].shape[:2]
-    image = reduced(in_channels(image, network.input_shape[3]), times)
-    part = reduced_part(part, times)
-    present = wanted = exposure(image)
-    if match:
-        wanted = best_exposure(network, image, present, try_both)
-
     def predict_tile(tile):
-        seen = matched(tile, present, wanted)
-        return model.predict(network, seen[np.newaxis], average, batch=1)[0]
+        exposed = matched(tile, seen.present, seen.wanted)
+        return model.predict(network, exposed[np.newaxis], average, batch=1)[0]
 
-    P = in_tiles(predict_tile, image[part], model.TILE, MARGIN, model.FACTOR)
-    return enlarged(P, height, width)
+    P = in_tiles(predict_tile, seen.image[part], model.TILE, MARGIN, model.FACTOR)
+    return enlarged(P, *size)

@@ -21,7 +21,7 @@ from common.images import write_png
 from common.pictures import FALSE_ALARM, MISSED, picked, resized, sheet
 from common.screen import Screen
 from common.settings import read_settings
-from own.exposure import predict_image, uncertainty
+from own.exposure import WHOLE, predict_prepared, prepared, uncertainty
 from own.images import check_same_size, images_in, in_8_bits, in_channels, read_image, read_mask
 from own.pictures import THE_NETWORK, YOUR_MASK, as_seen, outlined
 from own.settings import OwnSettings
@@ -127,8 +127,9 @@ def segment_folder(settings, network, folder, show):
     with in_place_of(settings.vis) as results:
         for path in folder.images:
             image, mask_path = read_image(path), trained_on.get(os.path.realpath(path))
-            probabilities = predict_image(
-                network, image, settings.match, settings.average, times=settings.reduce or 1)
+            seen = prepared(network, image, settings.match, times=settings.reduce or 1)
+            probabilities = predict_prepared(
+                network, seen, settings.average, WHOLE, image.shape[:2])
             if not np.isfinite(probabilities).all():
                 raise UserError(f"the network in {settings.output} returns not-a-number: its "
                                 "training diverged; train again with a lower --learning-rate")
@@ -138,6 +139,7 @@ def segment_folder(settings, network, folder, show):
                 "trained_on": "yes" if mask_path else "no",
                 "foreground_share": f"{prediction.mean():.6f}",
                 "uncertainty": f"{uncertainty(probabilities):.6f}",
+                "exposure": seen.how(),
             }
             if path in folder.masks:
                 row |= own_scores(image, prediction, *read_mask(folder.masks[path]))

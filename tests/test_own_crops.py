@@ -206,8 +206,9 @@ def test_an_image_is_taken_as_it_is_only_if_it_is_near_and_the_network_surer_of_
     trained = 100, 20
     assert seen_at(118, 160) == trained  # as it is, its background would be foreground
     assert seen_at(80, 130) == (80, 23)  # brighter by 20 its background would not be so sure
-    assert seen_at(60, 130) == trained  # too far away
-    assert seen_at(80, 230) == trained  # its contrast too
+    assert seen_at(60, 120) == trained  # farther away, where it would have to be much surer
+    assert seen_at(60, 130) == (60, 32)  # it is
+    assert seen_at(60, 90) == trained  # that it is sure to find nothing there does not count
     assert seen_at(118, 160, try_both=False) == (118, 19)  # near, and left as it is
     assert seen_at(60, 130, try_both=False) == trained
 
