@@ -110,6 +110,11 @@ def untrained_for(settings, labelled):
     foreground = sum(np.count_nonzero(mask > 0) for _, mask in labelled)
     share = foreground / sum(np.count_nonzero(mask >= 0) for _, mask in labelled)
     network = model.build(settings, median.tolist(), variance.tolist(), share)
+    return compile_own(network, settings)
+
+
+def compile_own(network, settings):
+    """Compile a network, new or trained, for its first step on one's own images; return it."""
     return compile_training(network, settings, make_own_loss(settings))
 
 
