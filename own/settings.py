@@ -43,7 +43,9 @@ class OwnSettings(Settings):
     }
 
     # Chosen on nine sets of images: docs/own.md.
-    steps: int = with_default("steps", 1000)
+    steps: int = setting(
+        0, "training", "optimiser updates, one crop each; 0: 1000 with masks, 500 with strokes",
+        least=0)
     width: float = with_default("width", 0.5)
     loss: str = with_default("loss", "both")
     learning_rate: float = with_default("learning_rate", 0.001)

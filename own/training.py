@@ -26,7 +26,7 @@ from common.losses import make_loss
 from common.optimizers import compile_training
 from common.screen import STARTED, Screen, command, network_name
 from common.settings import write_settings
-from own.crops import crops, excerpt, read_labelled, reduced_for
+from own.crops import crops, excerpt, read_labelled, suited
 from own.exposure import exposure, predict_image
 from own.pictures import draw_fit
 from own.settings import OwnSettings
@@ -233,7 +233,7 @@ def main():
     settings = read_command_line()
     check_folder(settings.output, "--output")
     check_inputs(settings.output, "--output", settings.image + settings.mask, FILES)
-    settings, labelled = reduced_for(settings, read_labelled(settings))
+    settings, labelled = suited(settings, read_labelled(settings))
     checkpoint = Checkpoint(settings, fingerprint(itertools.chain.from_iterable(labelled)))
     with holding(settings.output, "--output"):
         with Screen("step", settings.steps) as screen, checkpoint:
