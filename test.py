@@ -6,7 +6,6 @@ never used. Data flags change them: test a network that knows one circle on rect
 """
 
 import dataclasses
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from common import baselines, metrics, pictures
 from common.checks import has_sides
 from common.command_line import fields_of, parse
-from common.errors import UserError, run_script
+from common.errors import UserError, drawing, run_script
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of, read_whole
 from common.settings import Settings, read_settings
@@ -64,11 +63,11 @@ def write_test(X, Y, predictions, scores, folder):
         titles.append(f"test {n + 1}:  IoU {drawn['iou'][n]:.3f},  Dice {drawn['dice'][n]:.3f}")
     title = f"{len(X)} images it never saw, worst to best; IoU {drawn['iou'].mean():.3f} mean"
     with in_place_of(folder) as new:
-        paths = [new / row["image"] for row in rows]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV runs without Python's lock
-            list(pool.map(pictures.test_picture, X, Y, predictions, titles, paths))
-        pictures.overview(Y, predictions, drawn["iou"], title, new / "overview.png")
         write_table(rows, new / "metrics.csv")
+        paths = [new / row["image"] for row in rows]
+        with drawing(), ThreadPoolExecutor() as pool:  # OpenCV runs without Python's lock
+            list(pool.map(pictures.test_picture, X, Y, predictions, titles, paths))
+            pictures.overview(Y, predictions, drawn["iou"], title, new / "overview.png")
 
 
 def describe_data(settings):

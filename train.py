@@ -13,7 +13,7 @@ import numpy as np
 from common import metrics
 from common.checkpoints import Checkpoint, interrupted_flags
 from common.command_line import fields_of, parse
-from common.errors import run_script
+from common.errors import drawing, run_script
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of
 from common.optimizers import compile_training
@@ -161,14 +161,15 @@ def write_run(run, settings, record):
 
     record: what `backend.describe_machine` says. Raises `UserError` if a file cannot be written.
     """
-    from common import model_file, plots
+    from common import model_file
     with in_place_of(settings.output) as folder:
         with run.seconds("files"):
             write_data(*run.train, folder / "train")
             write_data(*run.validation, folder / "val")
             model_file.save(run.network, folder / "model.keras")
             write_table(run.history, folder / "history.csv")
-        with run.seconds("pictures"):
+        with run.seconds("pictures"), drawing():
+            from common import plots
             plots.curves(run.history, folder / "curves.png")
             plots.progress(run.train, run.validation, run.snapshots, folder / "progress.png")
         seconds = {part: run.seconds.get(part, 0.0) for part in PARTS}

@@ -79,6 +79,13 @@ def device():
     return "CPU" if "cpu" in name.lower() else name
 
 
+def cores():
+    """How many cores this process may use: a container or a scheduler may grant it a few."""
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
 def describe_machine():
     """Where a run takes place, as a dict: device, versions, and the commit of this repository."""
     import cv2
@@ -86,7 +93,7 @@ def describe_machine():
 
     backend, where = keras.backend.backend(), device()
     if where == "CPU":
-        where = f"CPU, {os.cpu_count()} cores"
+        where = f"CPU, {cores()} core{'s' if cores() > 1 else ''}"
         if shutil.which("nvidia-smi"):  # it comes with the driver
             where += f" (there is an NVIDIA card, but {backend} does not see it: docs/speed.md)"
     versions = {

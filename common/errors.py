@@ -1,7 +1,9 @@
 """How a script ends: a mistake in one sentence, an error of ours with its traceback."""
 
+import contextlib
 import os
 import sys
+import traceback
 from pathlib import Path
 
 
@@ -25,12 +27,40 @@ def script_name():
     return path.parent.name if path.name == "__main__.py" else path.name
 
 
+def prepare_streams():
+    """Let every print succeed: into nowhere where stdout or stderr is closed (`>&-`).
+
+    Characters that the encoding of a stream does not have are escaped.
+    """
+    for number, name in enumerate(("stdout", "stderr"), start=1):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):  # that of a notebook has no encoding
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def drawing():
+    """Let an error in a picture cost nothing that was computed: its traceback is shown, no more.
+
+    A `UserError`, as of a full disk, is raised.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception:
+        traceback.print_exc()
+
+
 def run_script(main):
     """Call `main` and end as a script should: a `UserError` is one sentence on stderr, status 2.
 
     Errors that are ours keep their traceback. As shells expect, Ctrl-C ends with status 130 and a
     closed pipe with 141.
     """
+    prepare_streams()
     try:
         main()
         return

@@ -7,6 +7,7 @@ colours are blue, green, red: OpenCV's order.
 import cv2
 import numpy as np
 
+from common.errors import one_line
 from common.images import write_png
 
 AGREEMENT = (240, 240, 240)
@@ -36,6 +37,7 @@ def compare(mask, prediction):
 def put_text(canvas, text, x, y, size=18):
     """Write text on a canvas with its baseline at y; returns the x where it ends."""
     colour, font = (TEXT, TEXT, TEXT), cv2.FontFace("sans")
+    text = one_line(text)  # OpenCV crashes where a file's name is not UTF-8
     end, *_ = cv2.putText(canvas, text, (x, y), colour, font, size, 400)
     return end[0]
 

@@ -3,10 +3,12 @@
 Colours are from Okabe and Ito (2008), which readers with any colour vision can tell apart.
 """
 
-import matplotlib
+import os
+
 import numpy as np
 
-matplotlib.use("Agg")  # no display is needed
+# No display is needed, nor what a notebook writes here, which may not be installed.
+os.environ["MPLBACKEND"] = "Agg"
 import matplotlib.pyplot as plt
 
 from common import metrics

@@ -25,9 +25,8 @@ CIRCLES = 12  # images of the experiment, of which the first is the one that tra
 def serve(settings, folder):
     """Start the page of a `Folder`; returns its address. Raises `UserError` where it cannot be."""
     try:
-        # Gradio imports it at every call, and common/backend.py hides it for a while.
-        import matplotlib  # noqa: F401
-
+        # Gradio imports Matplotlib at every call, and common/backend.py hides it for a while.
+        from common import plots  # noqa: F401
         from own import page
         blocks = page.build(settings, folder).queue(default_concurrency_limit=None)
         _, address, _ = blocks.launch(

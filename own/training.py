@@ -19,7 +19,7 @@ import numpy as np
 from common import metrics
 from common.checkpoints import Checkpoint, fingerprint, interrupted_flags
 from common.command_line import fields_of, parse
-from common.errors import UserError
+from common.errors import UserError, drawing
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of
 from common.losses import make_loss
@@ -167,7 +167,7 @@ def write_run(run, settings, record):
         with run.seconds("files"):
             model_file.save(run.network, folder / "model.keras")
             write_table(run.history, folder / "history.csv")
-        with run.seconds("pictures"):
+        with run.seconds("pictures"), drawing():
             names = [os.path.basename(path) for path in settings.image]
             draw_fit(names, run.labelled, run.predictions, run.iou, folder / "fit.png")
         seconds = {part: run.seconds.get(part, 0.0) for part in PARTS}

@@ -4,14 +4,10 @@ Each is a function of a question's `results.Results`, the path and a title, whic
 what one sees. All are 800 pixels wide, as wide as a page shows them.
 """
 
-import matplotlib
 import numpy as np
 
-matplotlib.use("Agg")  # no display is needed
-import matplotlib.pyplot as plt
-
 from common.images import write_figure
-from common.plots import BLUE, ORANGE
+from common.plots import BLUE, ORANGE, plt
 from study.statistics import ENOUGH, bootstrap
 
 PINK = "#CC79A7"

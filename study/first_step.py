@@ -3,9 +3,9 @@
 The step is made, at a rate so small that the change is proportional to it.
 """
 
-import matplotlib.pyplot as plt
 import numpy as np
 
+from common.plots import plt
 from study.figures import pictures
 from study.measuring import as_text, from_text
 from study.parts import IMAGES, Parts, Views, ratios

@@ -5,13 +5,12 @@ Of a *rule* nothing is drawn where there is no shape, and everything moves with 
 training image alone.
 """
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import to_rgb
 
 from common import metrics
 from common.labels import draw_elsewhere
-from common.plots import BLUE, ORANGE
+from common.plots import BLUE, ORANGE, plt
 from data import create_data, draw_mask, random_stream, training_masks
 from study.figures import DOTTED, ON_NOISE, PINK, UNSEEN, chance_level, error_bar, finish
 from study.figures import panels, pictures

@@ -1,6 +1,7 @@
 """The scripts, run as a person runs them: what they print and leave, what a mistake costs."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 
 from common import model_file
+from common.backend import cores
 from common.files import read_table
 from common.settings import RECIPES, Settings, read_settings, write_settings
 from conftest import read_data
 from data import create_data
 from own.settings import OwnSettings
 from scripts import REPOSITORY, command, contents, run
+from train import FILES
 
 # An eighth of the filters needs five times the rate; it learns the circle in a few seconds.
 NARROW = "--width 0.125 --learning-rate 0.01 --steps 80 --seed 1 --validation 20".split()
@@ -43,8 +46,7 @@ def tested(trained):
 def test_training_leaves_everything(trained):
     output = trained[0] / "output"
     assert {path.name for path in output.glob("[!.]*")} == {
-        "train", "val", "model.keras", "settings.json", "history.csv", "curves.png",
-        "progress.png"}
+        "train", "val", *FILES}
     X, Y = read_data(output / "train")
     assert np.array_equal(X, create_data(1, Settings(seed=1))[0])
     assert X.shape == Y.shape == (1, 160, 160, 1)
@@ -162,6 +164,42 @@ def test_the_recipe_of_2017_trains_several_augmented_samples_in_half_precision(t
     assert "circle, noise fill, radius 5 to 12, task larger\n" in done.stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such shell")
+@pytest.mark.parametrize(("name", "closed"), [("train.py", ">&- 2>&-"), ("model.py", "2>&-")])
+def test_nobody_needs_to_listen_and_a_notebook_may_have_its_own_backend(
+        tmp_path, monkeypatch, name, closed):
+    monkeypatch.setenv("MPLBACKEND", "module://not_installed.inline")
+    flags = BRIEF if name == "train.py" else []
+    line = ["sh", "-c", f'exec "$@" {closed}', "sh", *command(name, *flags)]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0
+    if name == "train.py":
+        names = {path.name for path in (tmp_path / "output").glob("[!.]*")}
+        assert names == {"train", "val", *FILES}
+    else:
+        assert b"total" in done.stdout
+
+
+def test_what_the_encoding_of_a_screen_does_not_have_is_escaped(monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    code = ("import sys; from common.errors import run_script; "
+            "run_script(lambda: print('\u4e2d.png', print('\u4e2d.png', file=sys.stderr)))")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("\\u4e2d.png None\n", "\\u4e2d.png\n")
+
+
+def test_pictures_that_cannot_be_drawn_cost_nothing_that_was_computed(tmp_path, monkeypatch):
+    (tmp_path / "matplotlib").mkdir()
+    (tmp_path / "matplotlib" / "__init__.py").write_text("1 / 0")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = run(tmp_path, "train.py", *BRIEF)
+    assert "python test.py" in done.stdout.splitlines()[-1]
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
+    names = {path.name for path in (tmp_path / "output").glob("[!.]*")}
+    assert names == {"train", "val", "model.keras", "settings.json", "history.csv"}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 @pytest.mark.parametrize(("limit", "file"), [(1000, "train/X_1.png"), (100_000, "model.keras")])
 def test_a_file_that_cannot_be_written_is_one_sentence_that_names_it(tmp_path, limit, file):
@@ -261,9 +299,25 @@ def test_help_does_not_wait_for_keras(line):
     assert not imported & {"common.backend", "keras", "tensorflow", "jax", "torch", "gradio"}
 
 
+def test_the_study_draws_without_the_backend_of_a_notebook(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "module://not_installed.inline")
+    done = run(tmp_path, "study", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_keras_starts_without_matplotlib_and_then_both_are_there():
     code = ("import sys, common.backend; print('matplotlib' in sys.modules); "
             "import matplotlib.pyplot")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux grants a few cores")
+def test_the_cores_of_a_device_are_those_that_the_process_may_use():
+    granted = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(granted)})
+    try:
+        assert cores() == 1
+    finally:
+        os.sched_setaffinity(0, granted)
