@@ -1,9 +1,10 @@
 """Segment the images of a folder with what was trained: `python -m own segment`.
 
 It leaves a mask and an outline of each, a contact sheet and a table in vis/,
-and says which images the network is least sure of: the ones to label next.
+and says in which images something is wrong, or may be: what to look at first.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -14,7 +15,7 @@ import numpy as np
 
 from common import baselines, metrics
 from common.command_line import fields_of, parse
-from common.errors import UserError
+from common.errors import UserError, drawing
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of, left_in, read_whole
 from common.images import write_png
@@ -27,7 +28,22 @@ from own.pictures import THE_NETWORK, YOUR_MASK, as_seen, outlined
 from own.settings import OwnSettings
 from test import score_lines
 
-LEAST_SURE = 3  # images that are named as those to label next
+NAMED = 3  # images that are named as those to look at first, or of which something is said
+NOTHING, EVERYTHING = 0.0001, 0.99  # shares of the foreground: less is next to nothing
+# No two images of one of the nine sets in docs/own.md lean both ways by so much.
+LEANING = 0.08
+LEAN_PIXELS = 2**16  # so many count, evenly spread
+ANOTHER = "perhaps another kind of image, another exposure, or objects of another size"
+REMARKS = (  # what is said of the images of those rows of metrics.csv for which it is true
+    (f"nothing was found in {{}}: {ANOTHER}",
+     lambda row: float(row["foreground_share"]) <= NOTHING),
+    (f"nothing but foreground was found in {{}}: {ANOTHER}",
+     lambda row: float(row["foreground_share"]) >= EVERYTHING),
+    ("light and dark seem to be exchanged in {}: invert them, or label one",
+     lambda row: row["negative"] == "yes"),
+    ("too faint to be matched in exposure: {}; label one",
+     lambda row: row["exposure"] == "too faint to match"),
+)
 TILE = 236  # side of the tiles of the contact sheet, pixels
 
 
@@ -124,6 +140,7 @@ def segment_folder(settings, network, folder, show):
     rows, tiles = [], []
     on_sheet = {folder.images[number] for number in picked(len(folder.images))}
     trained_on = dict(zip(map(os.path.realpath, settings.image), settings.mask, strict=True))
+    trained_lean = lean_of_trained(settings)
     with in_place_of(settings.vis) as results:
         for path in folder.images:
             image, mask_path = read_image(path), trained_on.get(os.path.realpath(path))
@@ -140,16 +157,18 @@ def segment_folder(settings, network, folder, show):
                 "foreground_share": f"{prediction.mean():.6f}",
                 "uncertainty": f"{uncertainty(probabilities):.6f}",
                 "exposure": seen.how(),
+                "negative": "yes" if are_opposite(lean(image), trained_lean) else "no",
             }
             if path in folder.masks:
                 row |= own_scores(image, prediction, *read_mask(folder.masks[path]))
             rows.append(row)
-            picture = as_seen(image)
-            overlay = outlined(picture, (prediction, FALSE_ALARM))
             write_png(results / "masks" / f"{path.stem}.png", prediction * np.uint8(255))
-            write_png(results / "overlays" / f"{path.stem}.png", overlay)
-            if path in on_sheet:
-                tiles.append(tile(picture, prediction, row, mask_path))
+            with drawing():
+                picture = as_seen(image)
+                overlay = outlined(picture, (prediction, FALSE_ALARM))
+                write_png(results / "overlays" / f"{path.stem}.png", overlay)
+                if path in on_sheet:
+                    tiles.append(tile(picture, prediction, row, mask_path))
             show(len(rows), path.name)
         write_table(rows, results / "metrics.csv")
         others = [row for row in rows if row["trained_on"] == "no"]
@@ -158,9 +177,39 @@ def segment_folder(settings, network, folder, show):
             number = "the IoU with the mask"
             if not all("network_iou" in row for row in others):
                 number += ", in % the share of the foreground"
-        sheet(tiles, f"{len(tiles)} of {len(rows)} images; the number is {number}",
-              results / "contact_sheet.png", (YOUR_MASK, THE_NETWORK), TILE)
+        with drawing():
+            sheet(tiles, f"{len(tiles)} of {len(rows)} images; the number is {number}",
+                  results / "contact_sheet.png", (YOUR_MASK, THE_NETWORK), TILE)
     return rows
+
+
+def lean(image):
+    """To which side the grey values of an image lean, -1..1: above 0 where few of them are light.
+
+    So it is where light objects lie on a dark background. It is the L-skewness (Hosking 1990), the
+    same at every exposure, and the opposite in the negative. image: (height, width, channels).
+    """
+    grey = in_channels(image, 1).ravel()
+    values = np.sort(grey[:: max(1, grey.size // LEAN_PIXELS)]).astype("float64")
+    values -= values.mean()
+    rank = np.linspace(-1, 1, len(values))
+    spread = (rank * values).mean()
+    skewness = ((1.5 * rank**2 - 0.5) * values).mean()
+    return skewness / max(spread, 1e-9)  # an image may have one grey value alone
+
+
+def lean_of_trained(settings):
+    """The mean `lean` of the images that were trained on; 0 if none of them is there any more."""
+    leans = []
+    for path in settings.image:
+        with contextlib.suppress(UserError):
+            leans.append(lean(read_image(path)))
+    return np.mean(leans) if leans else 0.0
+
+
+def are_opposite(one, other):
+    """Whether an image of the one `lean` looks like the negative of one of the other."""
+    return one * other < 0 and min(abs(one), abs(other)) > LEANING
 
 
 def own_scores(image, prediction, mask, labelled):
@@ -206,10 +255,29 @@ def tile(picture, prediction, row, mask_path):
 
 
 def least_sure(rows):
-    """The names of those images that the network is least sure of, by the rows of metrics.csv."""
+    """The names of the images to look at first, by the rows of metrics.csv.
+
+    Those in which nothing was found, for of what it overlooks a network is sure; then those that
+    it is least sure of.
+    """
     others = [row for row in rows if row["trained_on"] == "no"]
-    others.sort(key=lambda row: float(row["uncertainty"]), reverse=True)
-    return [row["image"] for row in others[: min(LEAST_SURE, len(others) // 2)]]
+
+    def how_sure(row):
+        return float(row["foreground_share"]) > NOTHING, -float(row["uncertainty"])
+
+    others.sort(key=how_sure)
+    return [row["image"] for row in others[: min(NAMED, len(others) // 2)]]
+
+
+def remarks(rows):
+    """What seems to be wrong with the images of a folder, by the rows of metrics.csv: sentences."""
+    sentences = []
+    for sentence, is_true_of in REMARKS:
+        names = [row["image"] for row in rows if is_true_of(row)]
+        if names:
+            few = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+            sentences.append(sentence.format(f"{len(names)} of {len(rows)} images ({few})"))
+    return sentences
 
 
 def closing_lines(settings, rows, left_out):
@@ -230,8 +298,10 @@ def closing_lines(settings, rows, left_out):
                 values = [float(row[f"{column}_{name}"]) for row in scored]
                 scores[method][name] = np.array(values)
         lines += score_lines(scores, [row["image"] for row in scored])
-    if unsure := least_sure(rows):
-        lines.append(f"least sure of {', '.join(unsure)}: label one of these next")
+    lines += remarks(rows)
+    if first := least_sure(rows):
+        lines.append(f"look first at {', '.join(first)}, and label one that is wrong; surer ones "
+                     "may be wrong too")
     contact_sheet = Path(settings.vis, "contact_sheet.png")
     return [*lines, f"look at {contact_sheet}, masks/ and overlays/ beside it"]
 

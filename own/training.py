@@ -33,6 +33,7 @@ from own.settings import OwnSettings
 from train import PARTS, TrainingState
 
 RECORDS = 20  # rows of the history
+POOR = 0.6  # IoU on what was trained on: a mask that belongs to its image is learned better
 FILES = ("model.keras", "settings.json", "history.csv", "fit.png")  # what is left in --output
 
 
@@ -192,6 +193,18 @@ class Progress:
                              f"about {left:.0f} s left")
 
 
+def hardly_learned(run, settings):
+    """A sentence on the images that an `OwnRun` does not fit, or None."""
+    names = []
+    for path, iou in zip(settings.image, run.iou, strict=True):
+        if iou < POOR:
+            names.append(os.path.basename(path))
+    if not names:
+        return None
+    return (f"hardly learned: {', '.join(names)}. Is the mask that of the image, not turned, and "
+            "of something that can be seen in it? Then train with more --steps")
+
+
 def closing_lines(run, settings, record):
     """The last lines: what was trained where, how well it fits, and what to run next."""
     fits = []
@@ -205,6 +218,7 @@ def closing_lines(run, settings, record):
         f"{time.perf_counter() - STARTED:.0f} s in all",
         *fits,
         run.complaint,
+        hardly_learned(run, settings),
         "How well it does on others cannot be known from this: look at them, or give own segment "
         "masks of a few (--masks)",
         f"look at {Path(settings.output, 'fit.png')}, then run: "

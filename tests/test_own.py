@@ -11,13 +11,16 @@ from common.errors import UserError
 from common.files import read_table
 from common.folders import holding, in_place_of
 from common.images import write_png
+from common.pictures import sheet
 from common.settings import Settings, read_settings
 from data import create_data
+from own import segmentation, training
+from own.crops import read_labelled
 from own.exposure import predict_image
 from own.images import read_image, read_mask
-from own.segmentation import read_folder
+from own.segmentation import least_sure, read_folder, segment_folder
 from own.settings import OwnSettings
-from own.training import RECORDS
+from own.training import RECORDS, train_own
 from scripts import contents, run
 
 TRAIN = ["train", "cells/a cell 1.png", "cells/a cell 1 mask.png"]
@@ -55,6 +58,7 @@ def test_one_labelled_image_is_learned_and_what_cannot_be_known_is_said(segmente
     fit = re.search(r"fit of a cell 1\.png: IoU (0\.\d+)", trained.stdout)
     assert float(fit[1]) > 0.9
     assert "cannot be known" in trained.stdout
+    assert "hardly learned" not in trained.stdout
     assert re.search(r"about \d+ s left$", trained.stdout, re.MULTILINE)
     assert min(cv2.imread(str(output / "fit.png")).shape[:2]) > 400
     losses = [float(row["loss"]) for row in read_table(output / "history.csv")]
@@ -88,8 +92,50 @@ def test_the_rest_is_segmented_and_another_exposure_too(segmented):
     fifth = read_image(folder / "cells" / "a cell 5.png")
     as_it_is = overlap(folder, "a cell 5.png", predict_image(network, fifth) > 0.5)
     assert float(rows["a cell 5.png"]["network_iou"]) > as_it_is + 0.1
-    assert re.search(r"least sure of a cell \d\.\w+, a cell \d\.\w+: label one", tested.stdout)
+    assert re.search(r"look first at a cell \d\.\w+, a cell \d\.\w+, and label", tested.stdout)
+    assert "2 of 5" not in tested.stdout  # none of them is odd
     assert re.search(r"network +0\.\d+ .*\(a cell \d\.\w+\)", tested.stdout)
+
+
+@pytest.mark.parametrize(("background", "found"), [(0, "nothing"), (1, "nothing but foreground")])
+def test_what_is_odd_is_said_of_an_image_and_of_a_folder(tmp_path, eager, background, found):
+    rows, columns = np.ogrid[:64, :80]
+    disc = (rows - 30) ** 2 + (columns - 30) ** 2 < 12**2
+    light = np.random.default_rng(0).normal(60 + 60 * disc, 8)
+    for name, image in (("light", light), ("light 2", light / 2 + 90)):
+        write_png(tmp_path / "cells" / f"{name}.png", image)
+    for number in range(4):
+        write_png(tmp_path / "cells" / f"negative {number}.png", 240 - light)
+    write_png(tmp_path / "mask.png", (disc != background) * 255)
+    settings = OwnSettings(
+        steps=1, width=1 / 16, crop=32, folder=str(tmp_path / "cells"), vis=str(tmp_path / "vis"),
+        image=(str(tmp_path / "cells" / "light.png"),), mask=(str(tmp_path / "mask.png"),))
+    run = train_own(settings, read_labelled(settings))
+    said = "\n".join(training.closing_lines(run, settings, {"device": "CPU"}))
+    assert ("hardly learned: light.png" in said) == (background == 0)
+
+    rows = segment_folder(settings, run.network, read_folder(settings), lambda *_: None)
+    said = "\n".join(segmentation.closing_lines(settings, rows, []))
+    few = "light 2.png, light.png, negative 0.png, ..."
+    assert f"\n{found} was found in 6 of 6 images ({few})" in said
+    assert ("\nlight and dark seem to be exchanged in 4 of 6 images (negative 0.png, "
+            "negative 1.png, negative 2.png, ...)") in said
+
+
+def test_images_in_which_nothing_was_found_are_looked_at_first():
+    rows = []
+    for name, share, uncertainty in (
+            ("sure", 0.2, 0.01), ("unsure", 0.2, 0.3), ("empty", 0, 0.001), ("labelled", 0.2, 0.9)):
+        rows.append({"image": name, "trained_on": "yes" if name == "labelled" else "no",
+                     "foreground_share": str(share), "uncertainty": str(uncertainty)})
+    assert least_sure(rows) == ["empty"]
+    assert least_sure([*rows, rows[0]]) == ["empty", "unsure"]
+
+
+def test_a_name_that_is_not_utf_8_is_drawn_escaped(tmp_path):
+    for name, caption in (("a", "\udcff.png"), ("b", "\\udcff.png")):
+        sheet([(np.zeros((40, 50, 3), "uint8"), caption)], "one", tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def overlap(folder, name, prediction):
