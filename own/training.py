@@ -202,7 +202,7 @@ def hardly_learned(run, settings):
     if not names:
         return None
     return (f"hardly learned: {', '.join(names)}. Is the mask that of the image, not turned, and "
-            "of something that can be seen in it? Then train with more --steps")
+            "of something that can be seen in it? If so, train with more --steps")
 
 
 def closing_lines(run, settings, record):

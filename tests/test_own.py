@@ -126,10 +126,16 @@ def test_images_in_which_nothing_was_found_are_looked_at_first():
     rows = []
     for name, share, uncertainty in (
             ("sure", 0.2, 0.01), ("unsure", 0.2, 0.3), ("empty", 0, 0.001), ("labelled", 0.2, 0.9)):
-        rows.append({"image": name, "trained_on": "yes" if name == "labelled" else "no",
-                     "foreground_share": str(share), "uncertainty": str(uncertainty)})
+        rows.append({
+            "image": name, "trained_on": "yes" if name == "labelled" else "no",
+            "foreground_share": str(share), "uncertainty": str(uncertainty), "negative": "no",
+            "exposure": "too faint to match" if name == "unsure" else "matched"})
     assert least_sure(rows) == ["empty"]
     assert least_sure([*rows, rows[0]]) == ["empty", "unsure"]
+    nothing, faint = segmentation.remarks(rows)
+    assert nothing.startswith("nothing was found in 1 of 4 images (empty): ")
+    assert "faint" in faint
+    assert "1 of 4 images (unsure)" in faint
 
 
 def test_a_name_that_is_not_utf_8_is_drawn_escaped(tmp_path):
