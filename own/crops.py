@@ -11,7 +11,7 @@ from own.exposure import exposure, matched
 from own.images import check_same_size, in_channels, read_image, read_mask
 from own.scale import reduced, reduced_mask, times_reduced
 
-STEPS_OF_MASKS, STEPS_OF_STROKES = 1000, 500  # chosen on nine sets: docs/own.md
+STEPS_OF_MASKS, STEPS_OF_STROKES = 1000, 600  # chosen on nine sets: docs/own.md
 EXCERPT = 2048  # side of what is shown and scored of a large image, pixels
 RARE = 0.01  # share of the pixels of an image; fewer than that are listed to be drawn from
 

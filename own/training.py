@@ -120,11 +120,13 @@ def compile_own(network, settings):
 
 
 def make_own_loss(settings):
-    """The loss of the settings, and a little for unlabelled pixels that are not background.
+    """The loss of the settings, and a little for foreground where nothing is labelled.
 
     Strokes mark as much foreground as background, while most images hold little foreground. So
-    what is not painted counts as background, at a small weight: weak "assume negative" (Cole et
-    al. 2021, arXiv 2106.09708). Where all is labelled, nothing is added.
+    what is not painted counts as background, at a small weight. What is added is the mean
+    probability there, which is bounded (Ghosh, Kumar and Sastry 2017, arXiv 1712.09482): pixels
+    that look like painted foreground are hardly pulled, others are. Where all is labelled, nothing
+    is added.
     """
     from common.backend import keras
 
@@ -132,10 +134,8 @@ def make_own_loss(settings):
 
     def loss(masks, probabilities):
         unlabelled = ops.cast(masks < 0, "float32")
-        background = ops.clip(1 - probabilities, keras.config.epsilon(), 1)
-        surprise = -ops.sum(unlabelled * ops.log(background))
-        mean = surprise / ops.maximum(ops.sum(unlabelled), 1)
-        return labelled_loss(masks, probabilities) + settings.unlabelled * mean
+        found = ops.sum(unlabelled * probabilities) / ops.maximum(ops.sum(unlabelled), 1)
+        return labelled_loss(masks, probabilities) + settings.unlabelled * found
 
     return loss
 

@@ -86,7 +86,7 @@ def test_a_large_photograph_of_large_things_is_segmented_at_its_full_size(tmp_pa
 
 
 def test_strokes_are_trained_on_for_fewer_steps_unless_steps_are_asked_for():
-    for mask, steps in ((discs(12), 1000), (painted(discs(12)), 500)):
+    for mask, steps in ((discs(12), 1000), (painted(discs(12)), 600)):
         sample = Labelled(mask * np.uint8(200), mask)
         for given, taken in ((0, steps), (7, 7)):
             settings, _ = suited(OwnSettings(steps=given), [sample])
