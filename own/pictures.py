@@ -11,6 +11,9 @@ from own.images import in_8_bits
 YOUR_MASK = (MISSED, "your mask")
 YOUR_BACKGROUND = (AGREEMENT, "your background")
 THE_NETWORK = (FALSE_ALARM, "the network")
+# Outlines have an edge: where an image has the colour of the line, the edge is seen. It is light
+# about what the network found, and dark about what was given.
+LIGHT, DARK = (255, 255, 255), (0, 0, 0)
 LARGE_TILE = 608  # pixels: of what was trained on there is one image, or two side by side
 
 
@@ -21,30 +24,52 @@ def as_seen(image):
     return np.ascontiguousarray(picture)
 
 
-def outlined(picture, *outlines):
-    """A picture, BGR uint8 (height, width, 3), with outlines.
+def encoded(picture):
+    """A picture, BGR uint8 (height, width, 3), as the bytes of a JPEG that looks the same."""
+    _, content = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, 95))
+    return content.tobytes()
 
-    outlines: pairs of mask, bool (height, width, 1), of any size, and colour, BGR.
+
+def outlined(picture, *outlines):
+    """A picture, BGR uint8 (height, width, 3), with outlines around masks, each with its edge.
+
+    outlines: pairs of mask, bool (height, width, 1), of any size, and colour, BGR; where two meet
+    the later one is seen. What the masks cover stays to be seen.
     """
     picture = picture.copy()
     height, width, _ = picture.shape
-    thickness = max(1, round(max(height, width) / 500))
+    thickness = max(1, round(max(height, width) / 350))
     for mask, colour in outlines:
         mask = mask.astype("uint8")
         mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
-        lines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, lines, -1, colour, thickness)
+        frame = np.zeros_like(mask)  # where what reaches the border is outlined
+        frame[thickness:-thickness, thickness:-thickness] = 1
+        mask &= frame
+        line, edge = (widened(mask, thickness * times) > mask for times in (1, 2))
+        picture[edge] = LIGHT if colour == FALSE_ALARM else DARK
+        picture[line] = colour
     return picture
 
 
-def tinted(picture, probabilities):
-    """A picture, BGR uint8 (height, width, 3), tinted and outlined by probabilities of any size."""
+def widened(mask, pixels):
+    """A mask, uint8 (height, width), grown by so many pixels on all sides."""
+    side = 2 * pixels + 1
+    return cv2.dilate(mask, np.ones((side, side), "uint8"))
+
+
+def tinted(picture, probabilities, mask=None):
+    """A picture, BGR uint8 (height, width, 3), tinted and outlined by probabilities of any size.
+
+    mask: bool (height, width, 1), of any size, is outlined too.
+    """
     height, width, _ = picture.shape
     shares = cv2.resize(np.nan_to_num(probabilities), (width, height))
-    shares = 0.5 * shares[..., np.newaxis]
+    shares = 0.4 * shares[..., np.newaxis]
     mixed = (1 - shares) * picture + shares * np.float32(FALSE_ALARM)
-    prediction = metrics.predicted(probabilities)
-    return outlined(mixed.astype("uint8"), (prediction, FALSE_ALARM))
+    outlines = [(metrics.predicted(probabilities), FALSE_ALARM)]
+    if mask is not None:
+        outlines.insert(0, (mask, MISSED))
+    return outlined(mixed.astype("uint8"), *outlines)
 
 
 def draw_fit(names, labelled, predictions, iou, path):

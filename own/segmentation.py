@@ -168,7 +168,8 @@ def segment_folder(settings, network, folder, show):
                 overlay = outlined(picture, (prediction, FALSE_ALARM))
                 write_png(results / "overlays" / f"{path.stem}.png", overlay)
                 if path in on_sheet:
-                    tiles.append(tile(picture, prediction, row, mask_path))
+                    tiles.append(tile(
+                        picture, prediction, row, mask_path, folder.masks.get(path)))
             show(len(rows), path.name)
         write_table(rows, results / "metrics.csv")
         others = [row for row in rows if row["trained_on"] == "no"]
@@ -240,18 +241,22 @@ def blur_otsu_sides(image):
     return brighter, ~brighter
 
 
-def tile(picture, prediction, row, mask_path):
+def tile(picture, prediction, row, own_mask_path, mask_path):
     """An image on the contact sheet, picture and caption, by its row of metrics.csv.
 
-    picture: BGR uint8 (height, width, 3); prediction: bool (height, width, 1); mask_path: of the
-    mask of an image that was trained on, which is shown instead.
+    picture: BGR uint8 (height, width, 3); prediction: bool (height, width, 1); own_mask_path: of
+    the mask of an image that was trained on, which is shown instead; mask_path: of one in --masks,
+    which is shown too. Both may be None.
     """
-    outline, words = (prediction, FALSE_ALARM), f"{prediction.mean():.1%}"
+    outlines, words = [(prediction, FALSE_ALARM)], f"{prediction.mean():.1%}"
     if "network_iou" in row:
         words = f"IoU {float(row['network_iou']):.3f}"
-    if mask_path and os.path.exists(mask_path):
-        outline, words = (np.logical_and(*read_mask(mask_path)), MISSED), "labelled"
-    return outlined(resized(picture, TILE, TILE), outline), f"{row['image']}: {words}"
+    if mask_path:
+        outlines.insert(0, (np.logical_and(*read_mask(mask_path)), MISSED))
+    if own_mask_path and os.path.exists(own_mask_path):
+        outlines = [(np.logical_and(*read_mask(own_mask_path)), MISSED)]
+        words = "labelled"
+    return outlined(resized(picture, TILE, TILE), *outlines), f"{row['image']}: {words}"
 
 
 def least_sure(rows):
