@@ -26,7 +26,7 @@ from common.command_line import fields_of, parse
 from common.errors import UserError
 from common.files import check_folder, read_table, write_table, writing
 from common.settings import setting
-from own.crops import Labelled, read_labelled
+from own.crops import Labelled, read_labelled, suited
 from own.exposure import predict_image, uncertainty
 from own.forest import Forest
 from own.images import in_channels, read_image, read_mask
@@ -84,11 +84,13 @@ def strokes(labelled, seed):
 def network(labelled, settings):
     """The network, and the mean of its predictions over the flips and turns of an image."""
     forget_networks()
-    trained = train_own(settings, [labelled]).network
-    return {
-        "network": lambda image: predict_image(trained, image, settings.match),
-        "network, averaged": lambda image: predict_image(trained, image, settings.match, True),
-    }
+    settings, labelled = suited(settings, [labelled])
+    trained = train_own(settings, labelled).network
+
+    def predict(image, average=False):
+        return predict_image(trained, image, settings.match, average, times=settings.reduce)
+
+    return {"network": predict, "network, averaged": lambda image: predict(image, average=True)}
 
 
 def forest(labelled, settings):
