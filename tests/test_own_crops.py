@@ -1,14 +1,17 @@
 """One's own images before a network sees them: read with their masks, their exposure, crops."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from common.backend import keras
 from common.errors import UserError
 from common.images import write_png
 from own.crops import Labelled, Pixels, crops, excerpt, read_labelled
 from own.exposure import best_exposure, exposure, matched, trained_exposure
 from own.settings import OwnSettings
-from own.training import train_own, untrained_for
+from own.training import make_own_loss, train_own, untrained_for
 
 PLAIN = dict(contrast=1.0, brightness=0.0, tint=0.0)  # crops are parts
 
@@ -233,3 +236,22 @@ def test_what_lies_under_no_stroke_changes_nothing(tmp_path, eager):
         run = train_own(settings, read_labelled(settings))
         weights.append(run.network.get_weights())
     assert all(np.array_equal(one, other) for one, other in zip(*weights, strict=True))
+
+
+def test_foreground_where_nothing_is_painted_costs_a_little_and_spares_what_looks_like_it():
+    settings = OwnSettings()
+    masks = np.full((1, 32, 32, 1), -1, "float32")
+    masks[:, :2], masks[:, -2:] = 1, 0
+
+    def loss(painted, elsewhere, masks=masks, **changes):
+        probabilities = np.full(masks.shape, elsewhere, "float32")
+        probabilities[:, :2], probabilities[:, -2:] = painted, 1 - painted
+        changed = dataclasses.replace(settings, **changes)
+        tensors = (keras.ops.convert_to_tensor(array) for array in (masks, probabilities))
+        return float(make_own_loss(changed)(*tensors))
+
+    assert loss(0.9, 0.1) < loss(0.9, 0.5) < loss(0.9, 0.99)
+    assert loss(0.9, 0.99) - loss(0.9, 0.1) < loss(0.2, 0.1) - loss(0.9, 0.1)
+    assert loss(0.9, 0.1, unlabelled=0.0) == pytest.approx(loss(0.9, 0.9, unlabelled=0.0))
+    whole = np.maximum(masks, 0)  # nothing is unlabelled
+    assert loss(0.9, 0.7, whole) == pytest.approx(loss(0.9, 0.7, whole, unlabelled=0.0))
