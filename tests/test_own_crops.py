@@ -248,7 +248,7 @@ def test_foreground_where_nothing_is_painted_costs_a_little_and_spares_what_look
         probabilities[:, :2], probabilities[:, -2:] = painted, 1 - painted
         changed = dataclasses.replace(settings, **changes)
         tensors = (keras.ops.convert_to_tensor(array) for array in (masks, probabilities))
-        return float(make_own_loss(changed)(*tensors))
+        return float(keras.ops.mean(make_own_loss(changed)(*tensors)))
 
     assert loss(0.9, 0.1) < loss(0.9, 0.5) < loss(0.9, 0.99)
     assert loss(0.9, 0.99) - loss(0.9, 0.1) < loss(0.2, 0.1) - loss(0.9, 0.1)
