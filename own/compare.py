@@ -26,7 +26,7 @@ from common.command_line import fields_of, parse
 from common.errors import UserError
 from common.files import check_folder, read_table, write_table, writing
 from common.settings import setting
-from own.crops import Labelled, read_labelled, suited
+from own.crops import Labelled, read_labelled, reduced_for
 from own.exposure import predict_image, uncertainty
 from own.forest import Forest
 from own.images import in_channels, read_image, read_mask
@@ -84,7 +84,7 @@ def strokes(labelled, seed):
 def network(labelled, settings):
     """The network, and the mean of its predictions over the flips and turns of an image."""
     forget_networks()
-    settings, labelled = suited(settings, [labelled])
+    settings, labelled = reduced_for(settings, [labelled])
     trained = train_own(settings, labelled).network
 
     def predict(image, average=False):

@@ -11,7 +11,6 @@ from own.exposure import exposure, matched
 from own.images import check_same_size, in_channels, read_image, read_mask
 from own.scale import reduced, reduced_mask, times_reduced
 
-STEPS_OF_MASKS, STEPS_OF_STROKES = 1000, 600  # chosen on nine sets: docs/own.md
 EXCERPT = 2048  # side of what is shown and scored of a large image, pixels
 RARE = 0.01  # share of the pixels of an image; fewer than that are listed to be drawn from
 
@@ -55,19 +54,16 @@ def read_labelled(settings, wanted=None):
     return list(map(Labelled, images, masks))
 
 
-def suited(settings, labelled):
-    """The settings with what they leave to the labelled images, and these as they are trained on.
+def reduced_for(settings, labelled):
+    """The settings with how many times images are reduced, and `Labelled` images that are.
 
-    labelled: a list of `Labelled`, of which another is returned. They decide how many steps it
-    takes, and how many times they are reduced. Few strokes are soon known by heart.
+    That is what the settings say, or else what suits the labelled objects.
     """
-    are_strokes = np.mean([(mask < 0).mean() for _, mask in labelled]) > 0.5
-    steps = settings.steps or (STEPS_OF_STROKES if are_strokes else STEPS_OF_MASKS)
     times = settings.reduce or times_reduced(labelled)
     small = []
     for image, mask in labelled:
         small.append(Labelled(reduced(image, times), reduced_mask(mask, times)))
-    return dataclasses.replace(settings, steps=steps, reduce=times), small
+    return dataclasses.replace(settings, reduce=times), small
 
 
 def excerpt(labelled, side=EXCERPT):

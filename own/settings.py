@@ -43,9 +43,7 @@ class OwnSettings(Settings):
     }
 
     # Chosen on nine sets of images: docs/own.md.
-    steps: int = setting(
-        0, "training", "optimiser updates, one crop each; 0: 1000 with masks, 600 with strokes",
-        least=0)
+    steps: int = with_default("steps", 1000)
     width: float = with_default("width", 0.5)
     loss: str = with_default("loss", "both")
     learning_rate: float = with_default("learning_rate", 0.001)
@@ -58,7 +56,7 @@ class OwnSettings(Settings):
         160, "own", "side of the crops, pixels",
         metavar="PIXELS", least=SMALLEST_SIDE, most=1024)
     unlabelled: float = setting(
-        0.5, "own", "weight of unlabelled pixels, which are taken for background, beside strokes",
+        1.0, "own", "weight of unlabelled pixels, which are taken for background, beside strokes",
         metavar="WEIGHT", least=0, most=10)
     contrast: float = setting(
         1.4, "own", "crops change in contrast by up to this factor, as photographs differ",

@@ -22,14 +22,14 @@ from common.command_line import fields_of, parse
 from common.errors import UserError, drawing
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of
-from common.losses import make_loss
 from common.optimizers import compile_training
 from common.screen import STARTED, Screen, command, network_name
 from common.settings import write_settings
-from own.crops import crops, excerpt, read_labelled, suited
+from own.crops import crops, excerpt, read_labelled, reduced_for
 from own.exposure import exposure, predict_image
 from own.pictures import draw_fit
 from own.settings import OwnSettings
+from own.strokes import make_own_loss, settle_share
 from train import PARTS, TrainingState
 
 RECORDS = 20  # rows of the history
@@ -71,6 +71,7 @@ def train_own(settings, labelled, report=lambda step, row: None, checkpoint=None
     for step in training_steps(network, settings, labelled, state):
         report(step, state.history[-1] if state.history else None)
         checkpoint.save_if_due(network, state)
+    settle_share(network, labelled)
     return finished(network, labelled, state)
 
 
@@ -117,27 +118,6 @@ def untrained_for(settings, labelled):
 def compile_own(network, settings):
     """Compile a network, new or trained, for its first step on one's own images; return it."""
     return compile_training(network, settings, make_own_loss(settings))
-
-
-def make_own_loss(settings):
-    """The loss of the settings, and a little for foreground where nothing is labelled.
-
-    Strokes mark as much foreground as background, while most images hold little foreground. So
-    what is not painted counts as background, at a small weight. What is added is the mean
-    probability there, which is bounded (Ghosh, Kumar and Sastry 2017, arXiv 1712.09482): pixels
-    that look like painted foreground are hardly pulled, others are. Where all is labelled, nothing
-    is added.
-    """
-    from common.backend import keras
-
-    ops, labelled_loss = keras.ops, make_loss(settings)
-
-    def loss(masks, probabilities):
-        unlabelled = ops.cast(masks < 0, "float32")
-        found = ops.sum(unlabelled * probabilities) / ops.maximum(ops.sum(unlabelled), 1)
-        return labelled_loss(masks, probabilities) + settings.unlabelled * found
-
-    return loss
 
 
 def finished(network, labelled, state):
@@ -247,7 +227,7 @@ def main():
     settings = read_command_line()
     check_folder(settings.output, "--output")
     check_inputs(settings.output, "--output", settings.image + settings.mask, FILES)
-    settings, labelled = suited(settings, read_labelled(settings))
+    settings, labelled = reduced_for(settings, read_labelled(settings))
     checkpoint = Checkpoint(settings, fingerprint(itertools.chain.from_iterable(labelled)))
     with holding(settings.output, "--output"):
         with Screen("step", settings.steps) as screen, checkpoint:

@@ -7,7 +7,7 @@ import pytest
 from common.files import read_table
 from common.images import write_png
 from common.settings import read_settings
-from own.crops import Labelled, suited
+from own.crops import Labelled, reduced_for
 from own.scale import enlarged, reduced, reduced_mask, times_reduced
 from own.settings import OwnSettings
 from scripts import run
@@ -51,11 +51,11 @@ def test_large_objects_are_reduced_and_thin_ones_are_not(mask, times):
 def test_images_and_masks_are_reduced_alike_and_thin_strokes_stay():
     mask = discs(100)
     image = mask * np.uint8(200)
-    settings, ((small, small_mask),) = suited(OwnSettings(), [Labelled(image, mask)])
+    settings, ((small, small_mask),) = reduced_for(OwnSettings(), [Labelled(image, mask)])
     assert settings.reduce == 7
     assert small.shape == small_mask.shape == (143, 200, 1)
     assert ((small > 100) != (small_mask > 0)).mean() < 0.005  # rounding, on outlines
-    again, _ = suited(OwnSettings(reduce=2), [Labelled(image, mask)])
+    again, _ = reduced_for(OwnSettings(reduce=2), [Labelled(image, mask)])
     assert again.reduce == 2
     strokes = np.full((80, 80, 1), -1, "int8")
     strokes[10:12], strokes[50:52] = 0, 1
@@ -84,10 +84,3 @@ def test_a_large_photograph_of_large_things_is_segmented_at_its_full_size(tmp_pa
                 if row["image"] == "2.png")
     assert float(other["network_iou"]) > 0.85
 
-
-def test_strokes_are_trained_on_for_fewer_steps_unless_steps_are_asked_for():
-    for mask, steps in ((discs(12), 1000), (painted(discs(12)), 600)):
-        sample = Labelled(mask * np.uint8(200), mask)
-        for given, taken in ((0, steps), (7, 7)):
-            settings, _ = suited(OwnSettings(steps=given), [sample])
-            assert settings.steps == taken
