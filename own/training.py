@@ -28,6 +28,7 @@ from common.settings import write_settings
 from own.crops import crops, excerpt, read_labelled
 from own.exposure import exposure, predict_image
 from own.pictures import draw_fit
+from own.review import mask_lines
 from own.settings import OwnSettings
 from train import PARTS, TrainingState
 
@@ -213,6 +214,8 @@ def main():
             from common.backend import describe_machine
 
             record, imported = describe_machine(), time.perf_counter() - STARTED
+            for words in mask_lines(settings, labelled):
+                screen.line(words)
             if words := checkpoint.left_behind():
                 screen.line(words)
             run = train_own(settings, labelled, Progress(screen), checkpoint)
