@@ -65,8 +65,8 @@ def decode(path):
         raise UserError(f"{path} holds {pages} pages; save each as a file of its own")
     check_size(pixels, path)
     white_is_zero = tags.get(COLOURS) == WHITE_IS_ZERO
-    if white_is_zero and pixels.dtype == np.uint8:  # of 16 bits OpenCV turns nothing round
-        pixels = 255 - pixels
+    if white_is_zero and pixels.itemsize == 1:  # OpenCV inverts these, and no others
+        pixels = ~pixels
     orientation = noted(content)
     if not tags:  # a TIFF has been turned
         pixels = np.ascontiguousarray(turned(pixels, orientation))

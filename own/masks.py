@@ -12,6 +12,7 @@ UNLABELLED, WHITE = 128, 255
 VOID = (192, 224, 224)  # what Pascal VOC paints over outlines that are not labelled, blue first
 FINE = 8  # so many values above the darkest may be a gradient; fewer have no neighbouring values
 STRIP = 512  # rows of a mask that are looked at together
+LARGEST_TABLE = 2**20  # entries
 
 
 class Mask(NamedTuple):
@@ -77,7 +78,10 @@ def check_values(grey, path, lossy):
     """Raise `UserError` for many values, (height, width, 1), that are those of no mask."""
     if lossy:
         raise UserError(f"{path} is {lossy}, which smears the values of a mask; save it as PNG")
-    if (grey[:, 1:] == grey[:, :-1]).mean() < 0.5:
+    left, middle, right = grey[:, :-2], grey[:, 1:-1], grey[:, 2:]
+    turns = ((middle > left) & (middle > right)) | ((middle < left) & (middle < right))
+    # Of photographs 0.13 to 0.55 turn, of masks less than 0.1, if they are not nearly all flat.
+    if turns.mean() > 0.1 and (middle == left).mean() < 0.6:
         raise UserError(f"{path} changes from pixel to pixel, as a photograph does and no mask; "
                         "give one of two values, or strokes in a PNG that keeps its transparency, "
                         "and name the image before its mask")
@@ -96,7 +100,7 @@ def of_three(grey, levels, white, path):
         return None
     middle = np.isin(grey, levels[is_middle])
     if is_one_of_three.all():
-        words = f"foreground is {white}, and {levels[is_middle][0]} is not labelled"
+        words = f"foreground is {white}; {levels[is_middle][0]} is not labelled"
         return Mask(grey == white, ~middle, words)
     nearly = np.isin(grey, levels[is_one_of_three]).mean() > 0.99
     if nearly and levels[0] == 0 and middle.mean() > 0.01:
@@ -115,20 +119,22 @@ def of_labels(grey, levels, void):
     if len(levels) <= 2:
         threshold = levels[0] if len(levels) == 2 else 0
         name = "the brighter colour" if grey.dtype == np.float32 else str(levels[-1])
-        return Mask(grey > threshold, everywhere, f"foreground is {name}")
-    if grey.dtype == np.float32:
-        words = f"foreground is all that is not black: {len(levels) - 1} colours"
-        if void.any():
-            words += " with one that is not labelled, (224, 224, 192) as in Pascal VOC"
-        return Mask((grey > 0) & ~void, ~void, words)
+        words = f"foreground is {name}" if levels[-1] > 0 else "no foreground is marked"
+        return Mask(grey > threshold, everywhere, words)
     count = len(levels) - 1
+    if grey.dtype == np.float32:
+        words = f"foreground is all that is not black ({count} colours)"
+        if void.any():
+            words = ("foreground is all that is not black; (224, 224, 192) is not labelled, as in "
+                     "Pascal VOC")
+        return Mask((grey > 0) & ~void, ~void, words)
     is_consecutive = np.array_equal(levels[:-1], np.arange(count))
     if levels[-1] == WHITE and is_consecutive and count < WHITE:
-        words = (f"foreground is 1 to {count - 1}" if count > 2 else "foreground is 1") + (
-            ", and 255 is not labelled, as in Pascal VOC")
+        names = f"1 to {count - 1}" if count > 2 else "1"
+        words = f"foreground is {names}; 255 is not labelled, as in Pascal VOC"
         void = grey == WHITE
         return Mask((grey > 0) & ~void, ~void, words)
-    return Mask(grey > 0, everywhere, f"foreground is all above 0: {count} labels")
+    return Mask(grey > 0, everywhere, f"foreground is all above 0 ({count} labels)")
 
 
 def has_soft_edges(grey, levels, path):
@@ -145,8 +151,7 @@ def has_soft_edges(grey, levels, path):
     for row in range(0, len(grey), STRIP):
         above = min(row, 1)
         strip = grey[row - above : row + STRIP + 1, :, 0]
-        ranks = np.searchsorted(levels, strip).astype("float32")
-        kinds = kinds_of(ranks, len(levels) - 1)
+        kinds = kinds_of(ranks_of(strip, levels), len(levels) - 1)
         edges, labels, flat = [
             count + np.count_nonzero(kind[above : above + STRIP])
             for count, kind in zip((edges, labels, flat), kinds, strict=True)]
@@ -158,11 +163,20 @@ def has_soft_edges(grey, levels, path):
                     "edges; give a mask of two values, 0 and 255")
 
 
+def ranks_of(values, levels):
+    """The rank of each value among all levels, 0 the darkest, float32 of the shape of values."""
+    if levels.dtype == np.float32 or levels[-1] >= LARGEST_TABLE:
+        return np.searchsorted(levels, values).astype("float32")
+    table = np.zeros(int(levels[-1]) + 1, "float32")  # many times faster than a search
+    table[levels] = np.arange(len(levels))
+    return table[values]
+
+
 def kinds_of(ranks, last):
     """Which pixels in the middle half of the values look like soft edges, labels, and neither.
 
-    ranks: of the values among all values, 0 the darkest, float32 (height, width); last: that of
-    the brightest. Returns three bool arrays of that shape.
+    ranks: as `ranks_of` returns them, (height, width); last: that of the brightest. Returns three
+    bool arrays of that shape.
     """
     square = np.ones((3, 3), "uint8")
     darkest, brightest = cv2.erode(ranks, square), cv2.dilate(ranks, square)

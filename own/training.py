@@ -214,7 +214,7 @@ def main():
             from common.backend import describe_machine
 
             record, imported = describe_machine(), time.perf_counter() - STARTED
-            for words in mask_lines(settings, labelled):
+            for words in mask_lines(settings):
                 screen.line(words)
             if words := checkpoint.left_behind():
                 screen.line(words)
