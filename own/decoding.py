@@ -108,7 +108,7 @@ def check_format(content, path):
     is_rgba = colours == 2 and samples == 4 and extra in ALPHA
     if samples != CHANNELS[colours] and not is_rgba:
         raise UserError(f"{path} holds {samples} channels that are not marked as the colours of an "
-                        "image; save one of them, or three as RGB")
+                        "image; save one of them, or three as RGB, or a PNG")
     if tags.get(PLANES) == PLANAR and samples > 1 and tags.get(BITS) != 8:
         raise UserError(f"{path} holds its colours one after the other (planar), which OpenCV "
                         "mixes up at 16 bits; save them pixel by pixel (contiguous), or as PNG")

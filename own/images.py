@@ -138,7 +138,7 @@ def read_mask_with_meaning(path):
                         "bits a channel")
     mask = understood(pixels, path, lossy)
     if white_is_zero:
-        meaning = f"{mask.meaning} as it is stored (its tag says that white is 0)"
+        meaning = f"{mask.meaning} (its tag says that white is 0; the stored values count)"
         mask = mask._replace(meaning=meaning)
     return mask
 

@@ -10,6 +10,7 @@ from common.errors import UserError
 # The grey values of a mask that says nothing in places: 255 there is foreground, 0 background.
 UNLABELLED, WHITE = 128, 255
 VOID = (192, 224, 224)  # what Pascal VOC paints over outlines that are not labelled, blue first
+FEW_LABELS = 4  # are named one by one
 FINE = 8  # so many values above the darkest may be a gradient; fewer have no neighbouring values
 STRIP = 512  # rows of a mask that are looked at together
 LARGEST_TABLE = 2**20  # entries
@@ -134,7 +135,8 @@ def of_labels(grey, levels, void):
         words = f"foreground is {names}; 255 is not labelled, as in Pascal VOC"
         void = grey == WHITE
         return Mask((grey > 0) & ~void, ~void, words)
-    return Mask(grey > 0, everywhere, f"foreground is all above 0 ({count} labels)")
+    names = f"{count} labels" if count > FEW_LABELS else ", ".join(map(str, levels[1:]))
+    return Mask(grey > 0, everywhere, f"foreground is all above 0 ({names})")
 
 
 def has_soft_edges(grey, levels, path):

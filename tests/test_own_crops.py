@@ -198,7 +198,7 @@ PAINTED[10:20], PAINTED[50:60] = (0, 0, 0, 255), (255, 255, 255, 255)
 @pytest.mark.parametrize(("mask", "first", "second"), [
     (spots(9, 20) * 255, "foreground is 255: 9% of the image, 9 separate objects", None),
     (spots(9, 20) * (np.indices((200, 200))[0] // 60 + 1),
-     "foreground is all above 0 (3 labels): 9% of the image, 9 separate objects", None),
+     "foreground is all above 0 (1, 2, 3): 9% of the image, 9 separate objects", None),
     (255 - spots(9, 20) * 255, "foreground is 255: 91% of the image, 1 object",
      "more than half of it is foreground; is it inverted?"),
     (spots(9, 4) * 255, "foreground is 255: 0.36% of the image, 9 separate objects",
@@ -225,7 +225,7 @@ def test_an_image_that_looks_like_a_mask_is_asked_about_and_a_tag_that_inverts_n
     tifffile.imwrite(tmp_path / "0_mask.tif", spots(9, 20))
     settings = files(tmp_path, mask=(f"{tmp_path}/0_mask.tif",))
     lines = mask_lines(settings)
-    assert "as it is stored (its tag says that white is 0): 9% of the image" in lines[0]
+    assert "255 (its tag says that white is 0; the stored values count): 9% of" in lines[0]
     assert "0.png has two values alone, as masks have" in lines[1]
 
 

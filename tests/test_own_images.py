@@ -202,7 +202,7 @@ def test_the_stored_values_of_a_tiff_count_whatever_their_kind(tmp_path, kind, p
     foreground, labelled, meaning = read_mask_with_meaning(path)
     assert np.array_equal(foreground[..., 0], stored > 0)
     assert labelled.all()
-    assert ("its tag says that white is 0" in meaning) == (photometric == "miniswhite")
+    assert ("white is 0; the stored values count" in meaning) == (photometric == "miniswhite")
     if kind in ("uint8", "uint16"):
         largest = np.iinfo(kind).max
         tifffile.imwrite(path, COLOUR[..., 0].astype(kind) * (largest // 255),
@@ -238,9 +238,10 @@ def test_what_pascal_voc_calls_void_is_not_labelled(tmp_path):
         assert np.array_equal(foreground[..., 0], CIRCLE > 0)
         assert "is not labelled, as in Pascal VOC" in meaning
     odd = np.where(outline, 255, classes * 7).astype("uint8")  # so 255 may be one of the labels
-    foreground, labelled = read_mask(saved(tmp_path / "odd.png", odd))
+    foreground, labelled, meaning = read_mask_with_meaning(saved(tmp_path / "odd.png", odd))
     assert np.array_equal(foreground[..., 0], odd > 0)
     assert labelled.all()
+    assert meaning == "foreground is all above 0 (7, 14, 255)"
 
 
 def test_a_mask_says_nothing_where_it_is_grey_or_transparent(tmp_path):
