@@ -9,6 +9,7 @@ from common.errors import UserError
 from data import random_stream
 from own.exposure import exposure, matched
 from own.images import check_same_size, in_channels, read_image, read_mask
+from own.names import check_pairs
 from own.scale import reduced, reduced_mask, times_reduced
 
 EXCERPT = 2048  # side of what is shown and scored of a large image, pixels
@@ -27,13 +28,16 @@ def read_labelled(settings, wanted=None):
 
     With --match all are brought to the exposure `wanted`, or else to that which they have on
     average. Raises `UserError`, which names the file, for one that cannot be used or does not fit
-    its image, and if none marks any foreground, or any background.
+    its image, if their names say that they are mixed up, and if none marks any foreground, or any
+    background.
     """
+    check_pairs(settings.image, settings.mask)
     images, masks = [], []
     for image_path, mask_path in zip(settings.image, settings.mask, strict=True):
         image, (foreground, is_labelled) = read_image(image_path), read_mask(mask_path)
         check_same_size(image, image_path, is_labelled, mask_path)
-        if exposure(image)[:, 1].max() < 0.01:
+        step = 1 if image.dtype == np.uint8 else 1 / 257  # of the grey values that it may have
+        if exposure(image)[:, 1].max() < 0.01 * step:
             raise UserError(f"{image_path} has one grey value alone, or nearly; name an image that "
                             "shows something")
         images.append(image)

@@ -1,33 +1,36 @@
 """Images and masks as people have them: every such file is read here, and strokes are written."""
 
-import contextlib
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from common import LARGEST_SIDE
-from common.checks import SMALLEST_SIDE
 from common.errors import UserError
-from common.files import read_file
 from common.images import write_png
-from common.screen import silent
+from own.decoding import QUARTER_TURN, decode, is_animation, orientation
+from own.masks import understood
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-UNLABELLED = 128  # the grey value of a mask that says nothing, beside 0 and 255
-LARGEST_FILE = 2**30  # bytes
-JPEG, PNG, TIFF = b"\xff\xd8", b"\x89PNG", (b"II", b"MM")  # how such files begin
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp",
+            ".jp2", ".j2k", ".pgm", ".ppm")
+# Images, and files of microscopes and cameras, that OpenCV does not read, or not as they are seen.
+OTHER_SUFFIXES = (".heic", ".heif", ".avif", ".jxl", ".svg", ".psd", ".xcf", ".ico", ".tga", ".exr",
+                  ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".dcm", ".nii", ".npy",
+                  ".czi", ".nd2", ".lif", ".oib", ".oif", ".lsm", ".svs", ".ndpi", ".vsi", ".ims")
 
 
 def read_image(path):
     """An image, (height, width, channels): one channel if it is grey, or red, green and blue.
 
     uint8 grey values 0..255, or float32 of the same range if the file has 16 bits. Transparency is
-    left out; the orientation that a camera notes in its files is followed. Raises `UserError` for
-    a file that cannot be used.
+    left out. It is turned upright as its own orientation tag says, and so are masks: whatever is
+    made of an image lies as the image is seen, and has no such tag. Raises `UserError` for a file
+    that cannot be used.
     """
-    image = decode(path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)[..., ::-1]  # blue comes first
+    image = decode(path).pixels[..., :3][..., ::-1]  # blue comes first
+    if image.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{path} holds numbers of the kind {image.dtype}; save it with 8 or 16 "
+                        "bits a channel")
     if image.shape[2] == 3 and (image[..., :1] == image[..., 1:]).all():
         image = image[..., :1]
     if image.dtype == np.uint16:
@@ -40,27 +43,42 @@ def images_in(folder, flag):
 
     Raises `UserError`, which names the flag, if there is none, or one has an impossible name.
     """
+    paths, _ = images_and_others_in(folder, flag)
+    return paths
+
+
+def images_and_others_in(folder, flag):
+    """The paths of the images of a folder, as `images_in`, and of what is passed over.
+
+    These are files that look like images by their names: of a kind that is not read, animations,
+    and links to nothing. Raises what `images_in` raises.
+    """
     def by_number(path):
         parts = re.split(r"(\d+)", path.name)
         return [int(part) if part.isdecimal() else part.casefold() for part in parts]
 
-    paths = []
+    images, others = [], []
     try:
         for path in sorted(Path(folder).iterdir(), key=by_number):
-            hidden = path.name.startswith(".")
-            if path.suffix.lower() in SUFFIXES and path.is_file() and not hidden:
-                path.name.encode()  # in another encoding it can be neither drawn nor listed
-                paths.append(path)
+            suffix = path.suffix.lower()
+            if path.name.startswith(".") or suffix not in SUFFIXES + OTHER_SUFFIXES:
+                continue
+            path.name.encode()  # in another encoding it can be neither drawn nor listed
+            is_read = suffix in SUFFIXES and path.is_file()
+            if not is_read or (suffix in (".gif", ".webp") and is_animation(path)):
+                others.append(path)
+            else:
+                images.append(path)
     except OSError as error:
         raise UserError(f"{flag} {folder} cannot be read ({error.strerror}); name a folder of "
                         "images") from None
     except UnicodeEncodeError:
         raise UserError(f"{flag} {folder} holds {path.name!a}, which is no name in UTF-8; rename "
                         "it") from None
-    if not paths:
+    if not images:
         raise UserError(f"{flag} {folder} holds no images ({', '.join(SUFFIXES)}); name a folder "
                         "that does")
-    return paths
+    return images, others
 
 
 def in_channels(image, channels):
@@ -88,118 +106,41 @@ def in_8_bits(image):
 def check_same_size(image, image_path, mask, mask_path):
     """Raise `UserError` unless an image and a mask, (height, width, channels), are of one size."""
     (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape[:2]
-    if (height, width) != (mask_height, mask_width):
-        raise UserError(f"{mask_path} has {mask_height} x {mask_width} pixels, but {image_path} "
-                        f"has {height} x {width}; make them the same size")
+    if (height, width) == (mask_height, mask_width):
+        return
+    if (height, width) == (mask_width, mask_height):
+        tags = [orientation(mask_path), orientation(image_path)]
+        if (tags[0] >= QUARTER_TURN) != (tags[1] >= QUARTER_TURN):
+            raise UserError(f"{mask_path} would fit {image_path} if both lay as they are stored, "
+                            f"but they are turned as their orientation tags say ({tags[0]} and "
+                            f"{tags[1]}; 1 is upright); turn the mask so that it lies as the image "
+                            "is seen, or save both without such a tag")
+    raise UserError(f"{mask_path} has {mask_height} x {mask_width} pixels, but {image_path} "
+                    f"has {height} x {width}; make them the same size")
 
 
 def read_mask(path):
     """A mask and where it says something: foreground and labelled, both bool (height, width, 1).
 
-    Of two values the brighter is the foreground, of more all but 0: the labels of instances.
-    Values between 0 and white that lie along edges alone are soft edges, and cut in the middle.
-    A PNG with transparency holds strokes, light ones on the foreground and dark ones on the
-    background, and says nothing between them. Nor does 128 in a mask of 0, 128 and 255.
-    Raises `UserError` for a file that cannot be used.
+    Of two values the brighter is the foreground, of labels all above 0, of soft edges the brighter
+    half: `own.masks` says what else there is. It is turned as its own orientation tag says. Raises
+    `UserError` for a file that cannot be used.
     """
-    image = decode(path, cv2.IMREAD_UNCHANGED)
-    if image.dtype == np.uint16:
-        image = image.astype("uint8") if image.max() <= 255 else image / np.float32(257)
-    values = image
-    if image.shape[2] > 2:  # as float32: rounded, a label that is a dark blue would be 0
-        colours = image[..., :3].astype("float32")
-        values = cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY)[..., np.newaxis]
-    if image.shape[2] == 4 and (image[..., 3] < 255).any():
-        return values >= UNLABELLED, image[..., 3:] >= UNLABELLED
-    return by_value(values, path)
+    foreground, labelled, _ = read_mask_with_meaning(path)
+    return foreground, labelled
 
 
-def by_value(values, path):
-    """Foreground and labelled of a mask without transparency, values 0..255; see `read_mask`."""
-    levels, counts = np.unique(values, return_counts=True)
-    if len(levels) > 2 and read_bytes(path).startswith(JPEG):  # whatever its name says
-        raise UserError(f"{path} is a JPEG, which smears the values of a mask; save it as PNG")
-    if len(levels) > 2 and (values[:, 1:] == values[:, :-1]).mean() < 0.5:
-        raise UserError(f"{path} changes from pixel to pixel, as a photograph does and no mask; "
-                        "give one of two values, or strokes in a PNG that keeps its transparency")
-
-    from_middle = abs(values - (UNLABELLED - 0.5))
-    is_middle = abs(levels - (UNLABELLED - 0.5)) < 2  # 127 too, and what is half of 16 bits
-    is_one_of_three = is_middle | np.isin(levels, (0, 255))
-    if is_middle.any() and is_one_of_three.all() and (255 in levels or len(levels) == 1):
-        return values > UNLABELLED + 1, from_middle >= 2
-    nearly = counts[is_one_of_three].sum() > 0.99 * values.size
-    if nearly and 0 in levels and 255 in levels and counts[is_middle].sum() > 0.01 * values.size:
-        raise UserError(f"{path} holds 0, 128 for unlabelled, and 255, but a few other values too; "
-                        "paint without soft edges")
-
-    threshold = 0
-    if len(levels) == 2:
-        threshold = levels[0]
-    elif levels[-1] >= 224 and has_only_edges(values):
-        threshold = UNLABELLED - 1
-    return values > threshold, np.ones(values.shape, bool)
-
-
-def has_only_edges(values):
-    """Whether what lies between the darkest and the brightest value is nowhere 3 x 3 pixels large.
-
-    values: of a mask, (height, width, 1).
-    """
-    square = np.ones((3, 3), "uint8")
-    flat = cv2.erode(values, square) == cv2.dilate(values, square)
-    values = values[..., 0]
-    between = (values > values.min()) & (values < values.max())
-    return not (flat & between).any()
-
-
-def decode(path, flags):
-    """What OpenCV reads from an image file, blue first: uint8 or uint16 (height, width, channels).
-
-    Raises `UserError`, which names the file, if it cannot be used.
-    """
-    content, image, pages = read_bytes(path), None, 1
-    if is_cut(content):
-        content = b""  # of which OpenCV makes no image
-    with silent(), contextlib.suppress(cv2.error):  # its decoders write to stderr
-        image = cv2.imdecode(np.frombuffer(content, "uint8"), flags)
-        if content.startswith(TIFF):
-            pages = cv2.imcount(str(path))
-    if image is None:
-        raise UserError(f"{path} is not an image that OpenCV can read, is damaged, or is larger "
-                        f"than {LARGEST_SIDE} x {LARGEST_SIDE} pixels; save it anew as PNG, or "
-                        "remove it")
-    if pages > 1:
-        raise UserError(f"{path} holds {pages} pages; save each as a file of its own")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise UserError(f"{path} holds numbers of the kind {image.dtype}; save it with 8 or 16 "
+def read_mask_with_meaning(path):
+    """What `read_mask` returns, and which values are the foreground, in words: a `Mask`."""
+    pixels, _, lossy, white_is_zero = decode(path)
+    if pixels.dtype.kind not in "iu":
+        raise UserError(f"{path} holds numbers of the kind {pixels.dtype}; save it with 8 or 16 "
                         "bits a channel")
-    height, width = image.shape[:2]
-    if min(height, width) < SMALLEST_SIDE:
-        raise UserError(f"{path} has {height} x {width} pixels, which is too small; give images of "
-                        f"at least {SMALLEST_SIDE} pixels a side")
-    if max(height, width) > LARGEST_SIDE:
-        raise UserError(f"{path} has {height} x {width} pixels, which is too large; cut it into "
-                        f"parts of at most {LARGEST_SIDE} pixels a side")
-    return image.reshape(height, width, -1)
-
-
-def is_cut(content):
-    """Whether a PNG has less than its parts say: OpenCV would take up to 4 GB for what they say."""
-    at = 8
-    while content.startswith(PNG) and content[at + 4 : at + 8] != b"IEND":
-        at += 12 + int.from_bytes(content[at : at + 4])  # length, kind, content and checksum
-        if at > len(content):
-            return True
-    return False
-
-
-def read_bytes(path):
-    """The content of a file. Raises `UserError`, which names it, if it cannot be read."""
-    try:
-        return read_file(path, LARGEST_FILE)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check its name") from None
+    mask = understood(pixels, path, lossy)
+    if white_is_zero:
+        meaning = f"{mask.meaning} (its tag says that white is 0; the stored values count)"
+        mask = mask._replace(meaning=meaning)
+    return mask
 
 
 def write_strokes(strokes, folder):

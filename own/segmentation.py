@@ -22,8 +22,11 @@ from common.images import write_png
 from common.pictures import FALSE_ALARM, MISSED, picked, resized, sheet
 from common.screen import Screen
 from common.settings import read_settings
+from own.decoding import orientation
 from own.exposure import WHOLE, predict_prepared, prepared, uncertainty
-from own.images import check_same_size, images_in, in_8_bits, in_channels, read_image, read_mask
+from own.images import check_same_size, images_and_others_in, images_in, in_8_bits, in_channels
+from own.images import read_image, read_mask
+from own.names import mask_names
 from own.pictures import THE_NETWORK, YOUR_MASK, as_seen, outlined
 from own.settings import OwnSettings
 from test import score_lines
@@ -53,6 +56,8 @@ class Folder(NamedTuple):
     images: list  # paths, in the order of their names
     masks: dict  # {image: mask} of those images that have one in --masks
     left_out: list  # paths: masks that lie among the images
+    passed_over: list  # paths: what looks like an image by its name, but is none that is read
+    turned: list  # paths: images that are turned upright, as their orientation tags say
 
 
 def read_folder(settings):
@@ -62,11 +67,11 @@ def read_folder(settings):
     of another image. What earlier runs left there is passed over. Raises `UserError` for a folder
     that holds no images, or masks that do not fit.
     """
-    passed_over = {os.path.realpath(path) for path in settings.mask}
+    no_images = {os.path.realpath(path) for path in settings.mask}
     for place in (settings.output, settings.vis):
-        passed_over |= {os.path.realpath(Path(place, name)) for name in left_in(place)}
-    files = images_in(settings.folder, "folder")
-    files = [path for path in files if os.path.realpath(path) not in passed_over]
+        no_images |= {os.path.realpath(Path(place, name)) for name in left_in(place)}
+    files, passed_over = images_and_others_in(settings.folder, "folder")
+    files = [path for path in files if os.path.realpath(path) not in no_images]
     left_out = set(itertools.chain.from_iterable(masks_among(files, files, settings).values()))
     images = [path for path in files if path not in left_out]
     if not images:
@@ -84,33 +89,40 @@ def read_folder(settings):
         if not masks:
             raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of "
                             f"{settings.folder}, such as {images[0].stem}.png; rename the masks")
-    return Folder(images, masks, [path for path in files if path in left_out])
+    turned = [path for path in images if is_turned(path)]
+    return Folder(
+        images, masks, [path for path in files if path in left_out], passed_over, turned)
+
+
+def is_turned(path):
+    """Whether an image is turned upright. One that cannot be read is not; it is refused later."""
+    with contextlib.suppress(UserError):
+        return orientation(path) != 1
+    return False
 
 
 def masks_among(images, files, settings):
     """{image: those of the files that may be its mask, by their names}, of images with any; paths.
 
-    A mask is called as the image, cell_mask of cell, or Y_1 of X_1; the likeliest is first. In the
-    folder of the image its own name is that of a mask only with another suffix, if the masks of
-    the training were called so: cell.png of cell.jpg.
+    A mask is called as `mask_names` says; the likeliest is first. In the folder of the image its
+    own name is that of a mask only with another suffix, if the masks of the training were called
+    so: cell.png of cell.jpg.
     """
-    suffixes, by_stem, masks = set(), {}, {}
+    suffixes, by_name, masks = set(), {}, {}
     for image, mask in zip(map(Path, settings.image), map(Path, settings.mask), strict=True):
         if image.with_suffix("") == mask.with_suffix(""):
             suffixes.add(mask.suffix)
     for path in files:
-        by_stem.setdefault(path.stem, []).append(path)
+        by_name.setdefault(path.stem.casefold(), []).append(path)
     for image in images:
-        names = [image.stem, f"{image.stem}_mask"]
-        if image.stem.startswith("X_"):
-            names.append(f"Y_{image.stem.removeprefix('X_')}")
-        for name in names:
-            for path in by_stem.get(name, []):
-                is_beside = name == image.stem and path.parent == image.parent
-                has_other_suffix = path.suffix in suffixes and path.suffix != image.suffix
-                if has_other_suffix or not is_beside:
-                    masks.setdefault(image, []).append(path)
-    return masks
+        own_name, *other_names = mask_names(image)
+        for path in by_name.get(own_name, []):
+            has_other_suffix = path.suffix in suffixes and path.suffix != image.suffix
+            if has_other_suffix or path.parent != image.parent:
+                masks.setdefault(image, []).append(path)
+        for name in other_names:
+            masks.setdefault(image, []).extend(by_name.get(name, []))
+    return {image: named for image, named in masks.items() if named}
 
 
 def check_images(settings, folder):

@@ -28,6 +28,7 @@ from common.settings import write_settings
 from own.crops import crops, excerpt, read_labelled, reduced_for
 from own.exposure import exposure, predict_image
 from own.pictures import draw_fit
+from own.review import mask_lines
 from own.settings import OwnSettings
 from own.strokes import make_own_loss, settle_share
 from train import PARTS, TrainingState
@@ -234,6 +235,8 @@ def main():
             from common.backend import describe_machine
 
             record, imported = describe_machine(), time.perf_counter() - STARTED
+            for words in mask_lines(settings):
+                screen.line(words)
             if words := checkpoint.left_behind():
                 screen.line(words)
             run = train_own(settings, labelled, Progress(screen), checkpoint)

@@ -5,6 +5,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from common import model_file
 from common.errors import UserError
@@ -55,6 +56,8 @@ def test_one_labelled_image_is_learned_and_what_cannot_be_known_is_said(segmente
         "model.keras", "settings.json", "history.csv", "fit.png", ".files.json", ".lock"}
     settings = read_settings(output / "settings.json", OwnSettings)
     assert settings.image == (str(folder / "cells" / "a cell 1.png"),)
+    assert re.search(r"^a cell 1 mask\.png: foreground is 255: [\d.]+% of the image, \d+ ",
+                     trained.stdout, re.MULTILINE)
     fit = re.search(r"fit of a cell 1\.png: IoU (0\.\d+)", trained.stdout)
     assert float(fit[1]) > 0.9
     assert "cannot be known" in trained.stdout
@@ -174,6 +177,30 @@ def test_masks_are_found_by_the_names_that_people_give_them(tmp_path):
     assert left_out == ["cell_mask.png", "X_1_mask.png", "Y_1.png"]
     _, masks, _ = names_of(OwnSettings(**learned, masks=str(tmp_path)))
     assert masks == {"X_1.png": "X_1_mask.png", "cell.png": "cell_mask.png"}
+
+
+def test_masks_are_found_by_the_names_that_programs_give_them(tmp_path):
+    masks = ["c1_masks.png", "c2_cp_masks.png", "3-label.png", "4_seg.png", "5_masks.png"]
+    images = ["3.png", "4.png", "5_img.png", "C1.png", "c2.png", "unmasked.png"]
+    written(tmp_path, *images, *masks)
+    settings = OwnSettings(folder=str(tmp_path), masks=str(tmp_path))
+    found, pairs, left_out = names_of(settings)
+    assert (found, sorted(left_out)) == (images, sorted(masks))
+    assert pairs == {"C1.png": "c1_masks.png", "c2.png": "c2_cp_masks.png", "3.png": "3-label.png",
+                     "4.png": "4_seg.png", "5_img.png": "5_masks.png"}
+
+
+def test_what_a_folder_holds_beside_images_and_what_is_turned_is_told(tmp_path):
+    written(tmp_path, "a.png")
+    exif = Image.Exif()
+    exif[274] = 8
+    Image.new("L", (40, 50)).save(tmp_path / "b.jpg", exif=exif)
+    for name in ("c.png", "d.heic"):  # the first is damaged, which is told when it is read
+        (tmp_path / name).write_text("")
+    folder = read_folder(OwnSettings(folder=str(tmp_path)))
+    for paths, names in ((folder.images, ["a.png", "b.jpg", "c.png"]), (folder.turned, ["b.jpg"]),
+                         (folder.passed_over, ["d.heic"])):
+        assert [path.name for path in paths] == names
 
 
 def test_a_folder_may_be_called_in_two_ways_and_hold_earlier_results(tmp_path, monkeypatch):

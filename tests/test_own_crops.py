@@ -2,14 +2,18 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from common.backend import keras
 from common.errors import UserError
 from common.images import write_png
 from own.crops import Labelled, Pixels, crops, excerpt, read_labelled
 from own.exposure import best_exposure, exposure, matched, trained_exposure
+from own.review import mask_lines
 from own.settings import OwnSettings
 from own.strokes import make_own_loss, share_of_foreground
 from own.training import train_own, untrained_for
@@ -130,6 +134,103 @@ def test_images_are_read_in_colour_if_one_is_and_with_their_masks(tmp_path):
     write_png(tmp_path / "0.png", np.full((256, 256), 7))
     with pytest.raises(UserError, match=r"0\.png has one grey value alone, or nearly"):
         read_labelled(files(tmp_path))
+
+
+def test_a_weak_signal_in_sixteen_bits_is_one(tmp_path):
+    generator = np.random.default_rng(0)
+    image = generator.normal(100, 1.5, (64, 64))
+    image[20:30, 20:30] += 4
+    write_png(tmp_path / "0_mask.png", 255 * (image > 200) + 255 * np.eye(64))
+    assert cv2.imwrite(str(tmp_path / "0.png"), image.round().astype("uint16"))
+    ((read, _),) = read_labelled(files(tmp_path))
+    assert read.std() > 0
+    assert cv2.imwrite(str(tmp_path / "0.png"), np.full((64, 64), 100, "uint16"))
+    with pytest.raises(UserError, match=r"0\.png has one grey value alone, or nearly"):
+        read_labelled(files(tmp_path))
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("a.png b.png b_mask.png a_mask.png", r"a_mask\.png is called as the mask of a\.png, but not"),
+    ("a.png b_cp_masks.png b.png a-seg.tif", r"a-seg\.tif is called as the mask of a\.png, but"),
+    ("i/a.png m/b.png i/b.png m/a.png", r"m/a\.png is called as i/a\.png, but not given as its"),
+    ("a_mask.png a.png", r"a_mask\.png is called as the mask of a\.png, but not given as that"),
+    ("Y_1.png X_1.png", r"Y_1\.png is called as the mask of X_1\.png, but not given as that"),
+    ("a.png a.png", r"a\.png is given as an image and as its mask; name each image and then its"),
+    ("a.png x.png b.png y.png", r"a\.png cannot be read"),  # their names say nothing
+    ("1/a.png 1/a_mask.png 2/a.png 2/mine.png", r"1/a\.png cannot be read"),
+    ("1/a.png m/a.png 2/a.png n/a.png", r"1/a\.png cannot be read"),
+])
+def test_names_that_say_that_images_and_masks_are_mixed_up_are_noticed(
+        tmp_path, monkeypatch, line, message):
+    monkeypatch.chdir(tmp_path)
+    paths = line.split()
+    with pytest.raises(UserError, match=message):
+        read_labelled(OwnSettings(image=tuple(paths[::2]), mask=tuple(paths[1::2])))
+
+
+def test_a_mask_that_lies_as_the_sensor_does_is_told_from_one_of_another_size(tmp_path):
+    image, mask = np.random.default_rng(0).integers(0, 256, (40, 50), "uint8"), np.eye(40, 50) * 255
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(image).save(tmp_path / "0.png", exif=exif)
+    write_png(tmp_path / "0_mask.png", mask)
+    with pytest.raises(UserError, match=r"0_mask\.png would fit \S+0\.png if both lay as they are "
+                       r"stored, .* \(1 and 6; 1 is upright\); turn the mask"):
+        read_labelled(files(tmp_path))
+    write_png(tmp_path / "0_mask.png", np.rot90(mask, -1))
+    assert "turned as its own orientation tag says (6 and 1" in mask_lines(files(tmp_path))[1]
+    Image.fromarray(mask.astype("uint8")).save(tmp_path / "0_mask.png", exif=exif)
+    assert "turned upright, as their orientation tags (6) say" in mask_lines(files(tmp_path))[1]
+    ((read, read_mask),) = read_labelled(files(tmp_path))
+    assert np.array_equal(read[..., 0], np.rot90(image, -1))
+    assert np.array_equal(read_mask[..., 0], np.rot90(mask > 0, -1))
+
+
+def spots(count, side):
+    """A mask of so many squares, bool (200, 200)."""
+    mask = np.zeros((200, 200), bool)
+    for number in range(count):
+        row, column = 20 + 60 * (number // 3), 20 + 60 * (number % 3)
+        mask[row : row + side, column : column + side] = True
+    return mask
+
+
+PAINTED = np.zeros((200, 200, 4), "uint8")
+PAINTED[10:20], PAINTED[50:60] = (0, 0, 0, 255), (255, 255, 255, 255)
+
+
+@pytest.mark.parametrize(("mask", "first", "second"), [
+    (spots(9, 20) * 255, "foreground is 255: 9% of the image, 9 separate objects", None),
+    (spots(9, 20) * (np.indices((200, 200))[0] // 60 + 1),
+     "foreground is all above 0 (1, 2, 3): 9% of the image, 9 separate objects", None),
+    (255 - spots(9, 20) * 255, "foreground is 255: 91% of the image, 1 object",
+     "more than half of it is foreground; is it inverted?"),
+    (spots(9, 4) * 255, "foreground is 255: 0.36% of the image, 9 separate objects",
+     "only 144 pixels are foreground: so few mean little"),
+    (spots(1, 25) * 255, "foreground is 255: 1.56% of the image, 1 object",
+     "only one object is foreground: so few mean little"),
+    (spots(1, 100) * 255, "foreground is 255: 25% of the image, 1 object", None),  # a leaf
+    (PAINTED, "2,000 pixels are painted as foreground, 2,000 as background", None),
+    (np.where(spots(9, 20), 255, np.where(spots(9, 28), 128, 0)),
+     "foreground is 255; 128 is not labelled: 9% of the image, 9 separate objects; 8.64% is "
+     "not labelled", None),
+])
+def test_every_mask_is_described_and_a_doubtful_one_asked_about(tmp_path, mask, first, second):
+    write_png(tmp_path / "0.png", np.random.default_rng(0).integers(0, 256, (200, 200)))
+    write_png(tmp_path / "0_mask.png", mask)
+    lines = mask_lines(files(tmp_path))
+    assert lines[0] == f"0_mask.png: {first}"
+    assert len(lines) == (2 if second else 1)
+    assert second is None or second in lines[1]
+
+
+def test_an_image_that_looks_like_a_mask_is_asked_about_and_a_tag_that_inverts_named(tmp_path):
+    write_png(tmp_path / "0.png", spots(9, 20) * 255)
+    tifffile.imwrite(tmp_path / "0_mask.tif", spots(9, 20))
+    settings = files(tmp_path, mask=(f"{tmp_path}/0_mask.tif",))
+    lines = mask_lines(settings)
+    assert "255 (its tag says that white is 0; the stored values count): 9% of" in lines[0]
+    assert "0.png has two values alone, as masks have" in lines[1]
 
 
 def strokes(*greys):
