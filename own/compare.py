@@ -5,8 +5,11 @@
 A set is a folder of images X_1.png, X_2.png, ... and masks Y_1.png, Y_2.png,
 ... Every method learns from the first image and segments the others, then from
 the second, and from the third, then from strokes on the same images. It takes
-hours, and needs scikit-image and scikit-learn. Rows that output/compare.csv
-holds already are not measured again.
+hours. Methods whose libraries are not installed are left out. Rows that
+output/compare.csv holds already are not measured again.
+
+--second asks which image to label next: the network learns from the first image
+and one other, each of the others in turn.
 """
 
 import dataclasses
@@ -26,16 +29,19 @@ from common.command_line import fields_of, parse
 from common.errors import UserError
 from common.files import check_folder, read_table, write_table, writing
 from common.settings import setting
+from common.tiles import averaged
+from own import forest, pretrained
 from own.crops import Labelled, read_labelled, reduced_for
-from own.exposure import predict_image, uncertainty
-from own.forest import Forest
+from own.exposure import doubt, predict_image, uncertainty
+from own.forest import Forest, check_libraries
 from own.images import in_channels, read_image, read_mask
+from own.pretrained import Pretrained
 from own.segmentation import blur_otsu_sides
 from own.settings import OwnSettings
+from own.tables import AND, naming, pair, table, telling
 from own.training import train_own
 from study.processes import forget_networks, in_processes
 from study.results import PATIENCE, check_numbers
-from study.statistics import markdown_table
 
 LABELLED = 3  # images of a set that are the labelled one in turn
 KEY = ("set", "labelled", "labels", "method", "flags")  # the columns by which a row is known
@@ -50,6 +56,8 @@ class Options:
         "all", "compare", "only rows with TEXT in 'SET, image 1, strokes, network'", metavar="TEXT")
     flags: str | None = setting(
         None, "compare", "flags of own train for the network, in quotes", metavar="FLAGS")
+    second: bool = setting(
+        False, "compare", "what to label next: the network from two images, with every second one")
     processes: int = setting(2, "compare", "trainings at the same time", metavar="N", least=1)
     __post_init__ = check_values
 
@@ -77,14 +85,14 @@ def strokes(labelled, seed):
     return Labelled(image, painted)
 
 
-# A method learns from a `Labelled` image and returns {its name in the table: a function of an
+# A method learns from a list of `Labelled` and returns {its name in the table: a function of an
 # image that gives probabilities, float32 (height, width, 1)}.
 
 
 def network(labelled, settings):
     """The network, and the mean of its predictions over the flips and turns of an image."""
     forget_networks()
-    settings, labelled = reduced_for(settings, [labelled])
+    settings, labelled = reduced_for(settings, labelled)
     trained = train_own(settings, labelled).network
 
     def predict(image, average=False):
@@ -93,10 +101,13 @@ def network(labelled, settings):
     return {"network": predict, "network, averaged": lambda image: predict(image, average=True)}
 
 
-def forest(labelled, settings):
-    """The random forest."""
-    trained, channels = Forest([labelled], settings.seed), labelled.image.shape[2]
-    return {"forest": lambda image: trained.predict(in_channels(image, channels))}
+def pixel_classifier(name, kind):
+    """A method by its name and a class: a classifier of pixels, such as `Forest`."""
+    def method(labelled, settings):
+        trained, channels = kind(labelled, settings.seed), labelled[0].image.shape[2]
+        return {name: lambda image: trained.predict(in_channels(image, channels))}
+
+    return method
 
 
 def otsu(labelled, settings):
@@ -104,29 +115,42 @@ def otsu(labelled, settings):
     return {"blur + Otsu": lambda image: blur_otsu_sides(image)[0].astype("float32")}
 
 
-METHODS = {"network": network, "forest": forest, "blur + Otsu": otsu}
+METHODS = {
+    "network": network,
+    "forest": pixel_classifier("forest", Forest),
+    "pretrained": pixel_classifier("pretrained", Pretrained),
+    "blur + Otsu": otsu,
+}
+LIBRARIES = {"forest": forest.LIBRARIES, "pretrained": pretrained.LIBRARIES}
 EITHER_SIDE = "blur + Otsu"  # its better side counts on each image: the foreground may be darker
 
 
-def measure(key, folder, settings):
+def measure(key, folder, settings, is_second=False):
     """The rows of the table with that key, of the set in a folder: one for each way to predict.
 
-    Scores are those of the images that the method did not learn from.
+    Scores are those of the images that the method did not learn from. is_second: how far eight
+    predictions of each differ is measured too.
     """
-    _, number, labels, method, _ = key
-    pairs = read_set(folder)
-    image, mask = map(str, pairs.pop(int(number)))
-    settings = dataclasses.replace(settings, image=(image,), mask=(mask,))
-    (labelled,) = read_labelled(settings)
+    _, labelled_numbers, labels, method, _ = key
+    pairs, numbers = read_set(folder), labelled_numbers.split(AND)
+    images, masks = zip(*(pairs.pop(int(number)) for number in numbers), strict=True)
+    settings = dataclasses.replace(
+        settings, image=tuple(map(str, images)), mask=tuple(map(str, masks)))
+    labelled = read_labelled(settings)
     if labels == "strokes":
-        labelled = strokes(labelled, int(number))
+        labelled = [strokes(sample, int(number))
+                    for sample, number in zip(labelled, numbers, strict=True)]
     started = time.perf_counter()
     ways = METHODS[method](labelled, settings)
     train_seconds = round(time.perf_counter() - started, 1)
+    if len(numbers) > 1:  # these tell what `own segment` gains from a second image: its way alone
+        ways = {method: ways[method]}
     rows = []
     for name, predict in ways.items():
         row = dict(zip(KEY, key, strict=True)) | {"method": name, "n": len(pairs)}
         row |= score(predict, pairs, name == EITHER_SIDE)
+        if name == "network" and is_second and len(numbers) == 1:
+            row |= disagreements(predict, pairs)
         rows.append({**row, "train_seconds": train_seconds})
     return rows
 
@@ -136,7 +160,7 @@ def score(predict, pairs, either_side):
 
     either_side: of a prediction and its complement the better counts.
     """
-    ious, uncertainties, both, union, seconds = {}, {}, 0, 0, 0.0
+    ious, measures, both, union, seconds = {}, {}, 0, 0, 0.0
     for number, (image_path, mask_path) in pairs.items():
         image, (truth, _) = read_image(image_path), read_mask(mask_path)
         started = time.perf_counter()
@@ -147,11 +171,30 @@ def score(predict, pairs, either_side):
         scores = [metrics.iou(truth[np.newaxis], side[np.newaxis])[0] for side in sides]
         best = sides[np.argmax(scores)]
         ious[f"iou_{number}"] = max(scores)
-        uncertainties[f"uncertainty_{number}"] = uncertainty(probabilities)
+        measures[f"uncertainty_{number}"] = uncertainty(probabilities)
+        measures[f"doubt_{number}"] = doubt(probabilities)
         both += (truth & best).sum()
         union += (truth | best).sum()
     return {"iou_mean": np.mean(list(ious.values())), "iou_pooled": both / union, **ious,
-            **uncertainties, "image_seconds": round(seconds / len(pairs), 2)}
+            **measures, "image_seconds": round(seconds / len(pairs), 2)}
+
+
+def disagreements(predict, pairs):
+    """How far eight predictions of each image differ, of it flipped and turned: columns of a row.
+
+    It is the standard deviation of a pixel's eight probabilities, averaged over the pixels: 0 if
+    they are all the same, 0.5 if half of them are 0, the others 1.
+    """
+    def moments(turned):
+        probabilities = predict(np.ascontiguousarray(turned)).astype("float64")
+        return np.concatenate([probabilities, probabilities**2], axis=2)
+
+    columns = {}
+    for number, (image_path, _) in pairs.items():
+        mean, mean_square = np.split(averaged(moments, read_image(image_path)), 2, axis=2)
+        deviation = np.sqrt(np.maximum(mean_square - mean**2, 0))
+        columns[f"disagreement_{number}"] = deviation.mean()
+    return columns
 
 
 def read_set(folder):
@@ -174,8 +217,9 @@ def read_set(folder):
 def compare(folders, path, options, report=print):
     """Measure every method on the sets in `folders`; each row is written to the CSV at `path`.
 
-    Rows that are there already are not measured again. Returns all rows. Raises `UserError` for a
-    folder that is no set, two of one name, or flags that are none.
+    Rows that are there already are not measured again. Returns all rows that --only picks. Raises
+    `UserError` for a folder that is no set, two of one name, flags that are none, or if --only
+    picks nothing that can be measured.
     """
     flags = options.flags or ""
     fields = fields_of("training", "own", kind=OwnSettings)
@@ -184,10 +228,18 @@ def compare(folders, path, options, report=print):
     except ValueError:
         raise UserError(f"--flags {flags} has an open quotation mark; close it") from None
     settings = OwnSettings(**parse("", fields, recipes=OwnSettings.recipes, line=line))
-    measured, calls = {key_of(row) for row in read_rows(path)}, []
-    for key, folder in planned(folders, flags).items():
-        if key not in measured and (options.only == "all" or options.only in called(key)):
-            calls.append((measure, key, folder, settings))
+    measured, calls, left_out = {key_of(row) for row in read_rows(path)}, [], {}
+    plan = planned_pairs if options.second else planned
+    for key, folder in plan(folders, flags).items():
+        if key not in measured and is_picked(key, options):
+            _, _, _, method, _ = key
+            try:
+                check_libraries(method, LIBRARIES.get(method, {}))
+                calls.append((measure, key, folder, settings, options.second))
+            except UserError as error:
+                left_out[method] = f"left out: {error}"
+    for words in left_out.values():
+        report(words)
     for new in in_processes(options.processes, calls):
         keys = {key_of(row) for row in new}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,25 +250,51 @@ def compare(folders, path, options, report=print):
             write_table(sorted([*others, *new], key=key_of), path)
         for row in new:
             report(f"{called(key_of(row))}: IoU {row['iou_mean']:.3f}")
-    rows = read_rows(path)
+    rows = [row for row in read_rows(path) if is_picked(key_of(row), options)]
     if not rows:
-        raise UserError(f"--only {options.only} is part of no row, such as: SET, image 1, strokes, "
-                        "network")
+        raise UserError(f"--only {options.only} is part of no row that can be measured, such as: "
+                        "SET, image 1, strokes, network")
     return rows
+
+
+def is_picked(key, options):
+    """Whether --only picks the row with that key."""
+    return options.only == "all" or options.only in called(key)
 
 
 def planned(folders, flags):
     """{key: folder} of all rows of the sets in `folders`, the first image of each set first."""
-    folders = {Path(folder).resolve(): list(read_set(folder)) for folder in folders}
-    if len({folder.name for folder in folders}) < len(folders):
-        raise UserError("two of the sets have the same name; rename one of them")
-    rows = {}
+    sets, rows = numbers_of_sets(folders), {}
     for labels, place in itertools.product(("mask", "strokes"), range(LABELLED)):
-        for folder, numbers in folders.items():
+        for folder, numbers in sets.items():
             for number, method in itertools.product(numbers[place : place + 1], METHODS):
                 used = flags if method == "network" else ""
                 rows[folder.name, str(number), labels, method, used] = folder
     return rows
+
+
+def planned_pairs(folders, flags):
+    """{key: folder} of the rows that say what to label next, the first image of each set first.
+
+    The network learns from one image, and from that and each of the others.
+    """
+    sets, rows = numbers_of_sets(folders), {}
+    for place in range(LABELLED):
+        for folder, numbers in sets.items():
+            for first in numbers[place : place + 1]:
+                rows[folder.name, str(first), "mask", "network", flags] = folder
+                for second in numbers:
+                    if second != first:
+                        rows[folder.name, pair(first, second), "mask", "network", flags] = folder
+    return rows
+
+
+def numbers_of_sets(folders):
+    """{folder: the numbers of its images}. Raises `UserError`: no set, or two of one name."""
+    sets = {Path(folder).resolve(): list(read_set(folder)) for folder in folders}
+    if len({folder.name for folder in sets}) < len(sets):
+        raise UserError("two of the sets have the same name; rename one of them")
+    return sets
 
 
 def key_of(row):
@@ -243,84 +321,6 @@ def read_rows(path):
     return rows
 
 
-def table(rows):
-    """Markdown: the mean IoU of each method on each set, and what it took.
-
-    In brackets the IoU from each labelled image. Times are medians over the rows, of as many
-    threads as the processes had.
-    """
-    def of_set(rows):
-        values = column(rows, "iou_mean")
-        return f"{np.mean(values):.3f} ({', '.join(f'{value:.2f}' for value in values)})"
-
-    def of_all(rows):
-        means = [np.mean(column(group, "iou_mean")) for group in grouped(rows, "set").values()]
-        return f"**{np.mean(means):.3f}**"
-
-    return by_method(rows, of_set, {
-        "**mean**": of_all,
-        "seconds to learn": lambda rows: f"{np.median(column(rows, 'train_seconds')):.1f}",
-        "seconds an image": lambda rows: f"{np.median(column(rows, 'image_seconds')):.1f}",
-    })
-
-
-def telling(rows):
-    """Markdown: whether a method segments worse what it is less sure of.
-
-    Spearman's correlation of uncertainty and IoU over the images of a row, averaged over the rows
-    of a set; -1 is that the surest image is always the best.
-    """
-    from scipy.stats import spearmanr
-
-    def of_set(rows):
-        values = []
-        for row in rows:
-            names = [name for name in row if name.startswith("uncertainty_") and row[name]]
-            uncertainty = [float(row[name]) for name in names]
-            iou = [float(row[name.replace("uncertainty", "iou")]) for name in names]
-            if np.ptp(uncertainty) and np.ptp(iou):
-                values.append(spearmanr(uncertainty, iou).statistic)
-        return f"{np.mean(values):+.2f}" if values else "-"
-
-    return by_method(rows, of_set, {})
-
-
-def by_method(rows, of_set, totals):
-    """Markdown: a table for each kind of labels, with a line for each set, a column a method.
-
-    of_set: a function that makes text of the rows of a method and a set; totals: {title of a line:
-    such a function of the rows of all sets}, which stays empty where some are missing.
-    """
-    methods, lines = list(grouped(rows, "method", "flags")), []
-    for (labels,), here in grouped(rows, "labels").items():
-        sets, body = grouped(here, "set"), []
-        for (name,), group in sets.items():
-            cells = grouped(group, "method", "flags")
-            texts = [of_set(cells[method]) if method in cells else "-" for method in methods]
-            body.append([name, *texts])
-        cells = grouped(here, "method", "flags")
-        whole = [method for method in cells if len(grouped(cells[method], "set")) == len(sets)]
-        for title, total in totals.items():
-            texts = [total(cells[method]) if method in whole else "-" for method in methods]
-            body.append([title, *texts])
-        head = [labels, *(" ".join(method).strip() for method in methods)]
-        lines += ["", *markdown_table(head, body)]
-    return lines[1:]
-
-
-def grouped(rows, *names):
-    """{values of these columns: rows}, in the order in which they first come."""
-    groups = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    return groups
-
-
-def column(rows, name):
-    """A column of the rows, as a list of numbers."""
-    return [float(row[name]) for row in rows]
-
-
 def main():
     given = parse(__doc__, [*fields_of("output", kind=OwnSettings), *dataclasses.fields(Options)],
                   words=("set", "SET [SET ...]", "folders of images and masks"))
@@ -329,4 +329,6 @@ def main():
         raise UserError("name a set of images with masks: own compare SET")
     check_folder(output, "--output")
     rows = compare(folders, Path(output, "compare.csv"), Options(**given))
-    print("\n".join([*table(rows), "", *telling(rows)]))
+    for lines in (table(rows), telling(rows), naming(rows)):
+        if lines:
+            print("\n".join([*lines, ""]))
