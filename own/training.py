@@ -30,7 +30,7 @@ from own.exposure import exposure, predict_image
 from own.pictures import draw_fit
 from own.review import mask_lines
 from own.settings import OwnSettings
-from own.strokes import make_own_loss, settle_share
+from own.strokes import make_own_loss
 from train import PARTS, TrainingState
 
 RECORDS = 20  # rows of the history
@@ -72,7 +72,6 @@ def train_own(settings, labelled, report=lambda step, row: None, checkpoint=None
     for step in training_steps(network, settings, labelled, state):
         report(step, state.history[-1] if state.history else None)
         checkpoint.save_if_due(network, state)
-    settle_share(network, labelled)
     return finished(network, labelled, state)
 
 

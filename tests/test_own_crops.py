@@ -15,7 +15,7 @@ from own.crops import Labelled, Pixels, crops, excerpt, read_labelled
 from own.exposure import best_exposure, exposure, matched, trained_exposure
 from own.review import mask_lines
 from own.settings import OwnSettings
-from own.strokes import make_own_loss, share_of_foreground
+from own.strokes import make_own_loss
 from own.training import train_own, untrained_for
 
 PLAIN = dict(contrast=1.0, brightness=0.0, tint=0.0)  # crops are parts
@@ -357,12 +357,3 @@ def test_foreground_where_nothing_is_painted_costs_a_little_and_spares_what_look
     assert loss(0.9, 0.1, unlabelled=0.0) == pytest.approx(loss(0.9, 0.9, unlabelled=0.0))
     whole = np.maximum(masks, 0)  # nothing is unlabelled
     assert loss(0.9, 0.7, whole) == pytest.approx(loss(0.9, 0.7, whole, unlabelled=0.0))
-
-
-def test_the_share_of_the_foreground_is_found_from_strokes_that_hold_as_much_of_both():
-    generator = np.random.default_rng(0)
-    for share in (0.02, 0.3, 0.8):
-        is_foreground = generator.random(50_000) < share
-        evidence = generator.normal(np.where(is_foreground, 1.5, -1.5))
-        probabilities = 1 / (1 + np.exp(-3 * evidence))  # of a classifier that learned half of each
-        assert share_of_foreground(probabilities) == pytest.approx(share, abs=0.02)
