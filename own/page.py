@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import html
+import json
 import shutil
 import tempfile
 import threading
@@ -14,56 +15,57 @@ import numpy as np
 
 from common import metrics
 from common.errors import UserError
+from common.files import write_bytes
 from common.optimizers import compile_training
 from common.pictures import picked, resized
+from own import editor
 from own.crops import read_labelled, square_around
 from own.exposure import predict_image, trained_exposure
 from own.images import read_image, read_mask, write_strokes
-from own.pictures import as_seen, tinted
+from own.pictures import as_seen, encoded, tinted
 from own.segmentation import check_images, least_sure, segment_folder
 from own.settings import OwnSettings
 
 PAINT = OwnSettings.recipes["paint"]  # what a press of Train does
 SHOWN = 4  # images seen at a time, the first of which is painted
-EDITOR, BRUSH, TILE = 640, 10, 320  # sides of the editor and the tiles, radius of the brush, pixels
+LARGEST, TILE = 4096, 320  # sides of the picture to paint, at most, and of the tiles, pixels
 PART, LIVE_PART = 1024, 512  # side of what is seen of a large image, and while a network learns
 PAUSE, GLANCE = 0.3, 0.3  # seconds of training between two glances at the images, and of a glance
+TABS = 20  # of browsers whose networks are kept for when they are loaded anew
 ONE_AT_A_TIME = threading.Lock()  # two trainings at once would each take twice as long
-# Light strokes are foreground and dark ones are background: `images.read_mask`.
-BRUSHES = {"yellow: what you look for": "#F0E442", "blue: everything else": "#0072B2"}
 WORDS = """## Paint on one image, and watch a neural network find the same in the others
 Paint a few strokes of **yellow** over what you look for, **blue** over everything else, and press
 **Train**: a neural network learns from these, and marks orange what it finds. Where that is wrong,
 click the image, paint and train on."""
+MASKS = " Outlined in light blue is what your masks hold."
 CIRCLES = """ *With its 3.3 million parameters it should memorise the circle that you paint, and
 know nothing of others.*"""
+# Messages of Gradio's own lie where they cover no button.
 STYLE = """#status {min-height: 3.5em}
 #tiles {display: grid; grid-template-columns: 1fr 1fr}
-#brush label {border-bottom: 4px solid #0072B2}
-#brush label:first-child {border-color: #F0E442}"""
-# Presses the editor's own buttons: an answer from here would come late while a network learns.
-CHANGE_BRUSH = """name => {
-    const at = place => document.querySelector("#editor " + place)
-    at("[aria-label=Brush]").click()
-    setTimeout(() => {
-        at("button.color") || at("[aria-label=Color]").click()
-        setTimeout(() => {
-            at(`button.color:nth-of-type(${name[0] == "b" ? 2 : 1})`).click()
-            at("button.color") && at("[aria-label=Color]").click()
-        })
-    })
-}"""
+#tiles img {height: clamp(160px, 50vh - 180px, 400px); object-fit: contain}
+.mistake {border-left: 4px solid #D55E00; padding-left: 8px}
+.toast-wrap {top: auto !important; bottom: 8px; left: 8px; right: auto !important}"""
+README = """Painted with python -m own paint on images of {folder}.
+
+vis/masks/        the mask of every image: white is what was looked for
+vis/overlays/     every image with the outline of its mask
+vis/metrics.csv   a row for every image
+vis/contact_sheet.png
+strokes/          what was painted, as masks for python -m own train
+output/           the network; for more images of the kind, where the repository is:
+                  python -m own segment MORE --output THIS_FOLDER/output
+"""
 
 
-def on_the_page(generator):
-    """A decorator of generators: a `UserError` is shown on the page, as its one sentence."""
-    @functools.wraps(generator)
-    def shown(*arguments):
+def on_the_page(method):
+    """A decorator of a `Page`'s generators: a `UserError` is said there, as its one sentence."""
+    @functools.wraps(method)
+    def shown(page, *arguments):
         try:
-            yield from generator(*arguments)
+            yield from method(page, *arguments)
         except UserError as error:
-            sentence = html.escape(str(error))
-            raise gr.Error(sentence, None, title="", print_exception=False) from None
+            yield page.seen(f"<p class=mistake>{html.escape(str(error))}</p>")
     return shown
 
 
@@ -93,27 +95,43 @@ def look_at(settings, network, path, mask_path, labelled, learning):
     if network:
         probabilities = predict_image(
             network, image, settings.match, try_both=not learning, part=part)
-        tile = tinted(tile, probabilities)
+        prediction, given = metrics.predicted(probabilities), None
         if mask:
-            foreground, is_labelled = (pixels[part][np.newaxis] for pixels in mask)
-            prediction = metrics.predicted(probabilities) & is_labelled
-            words += f": IoU {metrics.iou(foreground & is_labelled, prediction)[0]:.2f}"
+            foreground, is_labelled = (pixels[part] for pixels in mask)
+            given = foreground & is_labelled
+            found = prediction & is_labelled
+            words += f": IoU {metrics.iou(given[np.newaxis], found[np.newaxis])[0]:.2f}"
+        if prediction.all():
+            words += ", all of it"
+        if not prediction.any():
+            words += ", nothing found"
+        tile = tinted(tile, probabilities, given)
     if max(image.shape[:2]) > side:
         words += ", a part"
     return tile, words
 
 
 class Page:
-    """One open page of a `Folder`; its methods are what the buttons do."""
+    """What one tab of a browser has of a `Folder`; its methods are what the buttons do.
 
-    def __init__(self, settings, folder):
-        self.folder = folder
+    pictures: a folder for pictures of the images, which the browser may read.
+    """
+
+    def __init__(self, settings, folder, pictures):
+        self.folder, self.pictures = folder, Path(pictures)
         self.results = Path(tempfile.mkdtemp(), f"{Path(settings.folder).name}_painted")
         self.settings = dataclasses.replace(
             settings, output=f"{self.results}/output", vis=f"{self.results}/vis", **PAINT)
         self.shown = [folder.images[number] for number in picked(len(folder.images), SHOWN)]
+        self.at_work = threading.Lock()  # held by what uses the network
+        self.has_strokes = False  # that the browser has kept from before
+        self.forget()
+
+    def forget(self):
+        """Be as a page that was just opened, but for the images that are shown."""
         self.tiles = {}  # of each image; the last one is the latest
-        self.strokes = {}  # of each image that was painted: RGBA, as large as the editor
+        self.painted = {}  # on each image that was painted, by its name: see `editor.read`
+        self.painted_at = 0  # the step from which on it learned what is painted now
         self.labelled = {}  # `Labelled` of each image that was trained on
         self.network, self.state, self.training = None, None, False
 
@@ -124,86 +142,151 @@ class Page:
         self.tiles.pop(path, None)
         self.tiles[path] = gr.Image(tile[..., ::-1], label=words)
 
-    def seen(self, words):
-        """What is said, and the tiles of the images that are shown."""
-        return [words, *(self.tiles.get(path, gr.skip()) for path in self.shown)]
+    def seen(self, words=None, to_paint=None, download=None):
+        """What the browser is told: what is said, the image to paint, the ZIP, and the tiles.
 
-    def take_strokes(self, painted, name):
-        """Keep what is painted: the value of the editor, and the name of the image in it."""
-        for path in self.folder.images:
-            if path.name == name and painted and painted["layers"]:
-                self.strokes[path] = painted["layers"][0]
+        These are the components of `build`, in their order; what is None stays as it is.
+        """
+        answers = [gr.skip() if words is None else words]
+        if to_paint:
+            answers += [to_paint["name"], gr.HTML(shown=to_paint)]
+        else:
+            answers += [gr.skip(), gr.skip()]
+        answers.append(download or gr.skip())
+        return answers + [self.tiles.get(path, gr.skip()) for path in self.shown]
+
+    def number(self):
+        """The number of the image in the editor, among those of the folder."""
+        return self.folder.images.index(self.shown[0])
 
     @on_the_page
-    def choose(self, painted, before, number):
-        """Put an image into the editor, in place of the one before.
+    def open(self):
+        """Show the first image, or that which this tab had before it was loaded anew."""
+        words = ""
+        if self.state and self.state.step:
+            words = f"The network is still here, after {self.state.step} steps."
+        elif self.has_strokes:
+            words = "Your strokes are still here; no network has learned from them yet."
+        yield from self.put(self.number(), 1, words)
+        import own.training  # noqa: F401  Keras starts slowly: now that the page is there
 
-        Yields its name, twice, the editor's value, what is said, and the tiles.
-        """
-        self.take_strokes(painted, before)
-        path = self.folder.images[number]
-        _, picture, _ = open_image(path, self.folder.masks.get(path))
+    @on_the_page
+    def choose(self, number):
+        """Put the image of that number into the editor."""
+        yield from self.put(number)
+
+    @on_the_page
+    def pick(self, event: gr.SelectData):
+        """Put the image whose tile was clicked into the editor."""
+        path = self.shown[int(event.target.elem_id)]
+        yield from self.put(self.folder.images.index(path))
+
+    @on_the_page
+    def put_next(self):
+        """Put the next image into the editor."""
+        yield from self.put(self.number() + 1)
+
+    @on_the_page
+    def put_previous(self):
+        """Put the previous image into the editor."""
+        yield from self.put(self.number() - 1, -1)
+
+    def put(self, number, step=1, words=None):
+        """Put an image into the editor, and say words; one that cannot be read is passed over."""
+        count, mistakes = len(self.folder.images), []
+        for distance in range(count):
+            path = self.folder.images[(number + step * distance) % count]
+            try:
+                _, picture, _ = open_image(path, self.folder.masks.get(path))
+                break
+            except UserError as error:
+                mistakes.append(error)
+        else:
+            raise mistakes[0]
         others = [other for other in self.shown if other != path]
         self.shown = [path, *others][:SHOWN]
         if not self.training:  # a training looks itself
             for other in self.shown:
                 if other == path or other not in self.tiles:
                     self.look(other)
-        layers = [self.strokes[path]] if path in self.strokes else []
-        background = resized(picture, EDITOR, EDITOR)[..., ::-1]
-        value = {"background": background, "layers": layers, "composite": None}
-        yield [path.name, path.name, value, *self.seen(gr.skip())]
-        import own.training  # noqa: F401  Keras starts slowly: now that the page is there
+        yield self.seen(words, self.to_paint(path, picture))
+        if mistakes:
+            raise mistakes[0]
 
-    def pick(self, painted, before, event: gr.SelectData):
-        """Put the image whose tile was clicked into the editor; otherwise as `choose`."""
-        path = self.shown[int(event.target.elem_id)]
-        yield from self.choose(painted, before, self.folder.images.index(path))
+    def to_paint(self, path, picture):
+        """What the editor is told of an image and its picture, BGR uint8 (height, width, 3)."""
+        height, width, _ = picture.shape
+        file = self.pictures / f"{self.folder.images.index(path)}.jpg"
+        if not file.exists():
+            side = min(LARGEST, max(height, width))
+            write_bytes(file, encoded(resized(picture, side, side)))
+        url = f"gradio_api/file={file.as_posix()}"
+        return {"name": path.name, "height": height, "width": width, "url": url}
 
-    def read_strokes(self):
+    def read_strokes(self, painted):
         """What is painted, {path: `Labelled`}. Raises `UserError` if a colour is missing."""
-        strokes, is_yellow = {}, set()
-        for path, layer in self.strokes.items():
-            if layer[..., 3].any():
-                strokes[path] = layer
-                opaque = layer[layer[..., 3] > 127]
-                is_yellow.update(opaque[:, 0] > 127)  # blue has no red
-        if len(is_yellow) < 2:
+        tools, layers = set(), {}
+        for path in self.folder.images:
+            if path.name not in painted:
+                continue
+            image, strokes = read_image(path), painted[path.name]["strokes"]
+            height, width, _ = image.shape
+            if (height, width) != (painted[path.name]["height"], painted[path.name]["width"]):
+                raise UserError(f"{path} has another size than when it was painted: choose it, and "
+                                "paint it anew")
+            layer = editor.draw(strokes, height, width)
+            if layer.any():
+                layers[path] = layer
+        for layer in layers.values():
+            opaque = layer[layer[..., 3] > 0]
+            tools.update(opaque[:, 0] > 127)
+        if len(tools) < 2:
             raise UserError("Paint both: yellow over what you look for, and blue over everything "
                             "else")
-        files = write_strokes(strokes, self.results / "strokes")
+        files = write_strokes(layers, self.results / "strokes")
         self.settings = dataclasses.replace(
             self.settings, image=tuple(files), mask=tuple(files.values()))
         wanted = trained_exposure(self.network) if self.network else None
-        return dict(zip(strokes, read_labelled(self.settings, wanted), strict=True))
+        return dict(zip(layers, read_labelled(self.settings, wanted), strict=True))
 
     @on_the_page
-    def train(self, painted, name):
+    def train(self, value):
         """Train from the present weights, until Stop or for the recipe's steps: words and tiles."""
-        self.take_strokes(painted, name)
         self.training = True
-        busy = ONE_AT_A_TIME.locked()
-        yield self.seen("This waits until another training has ended." if busy else
-                        "The network is set up.")
-        with ONE_AT_A_TIME:
+        if ONE_AT_A_TIME.locked():
+            yield self.seen("This waits until another training has ended.")
+        with self.at_work:
+            while self.training and not ONE_AT_A_TIME.acquire(timeout=0.1):
+                pass
+            if not self.training:
+                yield self.seen("Stopped.")
+                return
             try:
+                _, painted = editor.read(value)
+                self.labelled = self.read_strokes(painted)
+                yield self.seen("The network is set up.")
                 last = self.set_up()
+                if painted != self.painted:
+                    self.painted, self.painted_at = painted, self.state.step
                 yield from self.learn(last)
             finally:
                 self.training = False
+                ONE_AT_A_TIME.release()
             for path in self.shown:
                 self.look(path)
                 yield self.seen("It looks once more.")
-        step = self.state.step
-        yield self.seen(f"{'Ready' if step == last else 'Stopped'} after {step} steps. Where it is "
-                        "wrong, on any image, paint more and train on; where it is right, segment "
-                        "all images.")
+            step = self.state.step
+            words = f"{'Ready' if step == last else 'Stopped'} after {step} steps. "
+            if step > self.painted_at + PAINT["steps"]:
+                words += ("By now it may know the strokes by heart, and more steps make it no "
+                          "better. ")
+            yield self.seen(words + "Where it is wrong, on any image, paint more and train on; "
+                            "where it is right, segment all images.")
 
     def set_up(self):
         """Prepare a network for what is painted; returns the step up to which it will train."""
         from own.training import OwnTrainingState, untrained_for
 
-        self.labelled = self.read_strokes()
         labelled = list(self.labelled.values())
         channels = labelled[0].image.shape[2]  # grey, or colours
         if self.network and self.network.input_shape[3] == channels:
@@ -249,7 +332,9 @@ class Page:
         from common.backend import describe_machine
         from own.training import finished, write_run
 
-        with ONE_AT_A_TIME:
+        if ONE_AT_A_TIME.locked():
+            yield self.seen("This waits until a training has ended.")
+        with self.at_work, ONE_AT_A_TIME:
             if not self.state or not self.state.step:
                 raise UserError("No network has learned yet: paint, and press Train first")
             settings = dataclasses.replace(self.settings, steps=self.state.step)
@@ -261,33 +346,92 @@ class Page:
                 lambda number, name: progress((number, len(images)), desc=name))
             run = finished(self.network, list(self.labelled.values()), self.state)
             write_run(run, settings, describe_machine())
+            self.make_portable()
             archive = shutil.make_archive(
                 self.results, "zip", self.results.parent, self.results.name)
-        unsure = ", ".join(least_sure(rows)) or "none"
-        words = html.escape(f"{len(rows)} images are segmented; least sure of {unsure}")
-        yield words, gr.DownloadButton(value=archive, visible=True)
+        yield self.seen(html.escape(words_of(rows)),
+                        download=gr.DownloadButton(value=archive, visible=True))
+
+    def make_portable(self):
+        """Make the results mean something elsewhere: a README, and no path of a temporary file."""
+        readme = README.format(folder=Path(self.settings.folder).name)
+        write_bytes(self.results / "README.txt", readme.encode())
+        path = self.results / "output" / "settings.json"
+        content = json.loads(path.read_text())
+        content["settings"]["output"] = "output"
+        content["settings"]["mask"] = [
+            f"strokes/{Path(mask).name}" for mask in self.settings.mask]
+        if is_experiment(self.settings):
+            content["settings"]["image"] = [Path(image).name for image in self.settings.image]
+        write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
 
     def stop(self):
         """Stop the training."""
         self.training = False
 
+    @on_the_page
+    def start_over(self):
+        """Forget strokes and network."""
+        self.stop()
+        if self.at_work.locked():
+            yield self.seen("This waits until what runs has ended.")
+        with self.at_work:
+            self.forget()
+        hidden = gr.DownloadButton(visible=False)
+        yield from self.put(self.number())
+        yield self.seen("Strokes and network are forgotten.", download=hidden)
+
+
+def words_of(rows):
+    """What is said of images that were segmented, by the rows of metrics.csv."""
+    unsure = ", ".join(least_sure(rows)) or "none"
+    words = f"{len(rows)} images are segmented; least sure of {unsure}"
+    for share, meaning in (("0.000000", "nothing was found in"), ("1.000000", "all was taken in")):
+        names = [row["image"] for row in rows if row["foreground_share"] == share]
+        if names:
+            words += f"; {meaning} {', '.join(names[:3])}"
+            if len(names) > 3:
+                words += f" and {len(names) - 3} more"
+    return words
+
+
+def is_experiment(settings):
+    """Whether the images are circles in noise, which lie with their masks in one folder."""
+    return settings.masks == settings.folder
+
 
 def build(settings, folder):
     """The page of a `Folder`, a Gradio Blocks."""
-    names, colours = [path.name for path in folder.images], list(BRUSHES)
-    words = WORDS + CIRCLES if settings.masks == settings.folder else WORDS
+    names, words = [path.name for path in folder.images], WORDS
+    if folder.masks:
+        words += MASKS
+    if is_experiment(settings):
+        words += CIRCLES
+    pages, pictures = {}, tempfile.mkdtemp()
+    gr.set_static_paths([pictures])
+
+    def enter(value):
+        """The `Page` of a tab, which it keeps when it is loaded anew."""
+        tab, painted = editor.read(value)
+        page = pages.pop(tab, None) or Page(settings, folder, pictures)
+        pages[tab] = page  # the last one is the latest
+        page.has_strokes = bool(painted)
+        if len(pages) > TABS:
+            pages.pop(next(iter(pages)))
+        return page
+
     with gr.Blocks(title="Paint", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         page = gr.State()
         gr.Markdown(words)
         with gr.Row():
             with gr.Column():
-                name = gr.Dropdown(
-                    names, value=names[0], type="index", label=f"one of {len(names)} images")
-                brush = gr.Radio(colours, value=colours[0], label="brush", elem_id="brush")
-                editor = gr.ImageEditor(
-                    brush=gr.Brush(BRUSH, list(BRUSHES.values()), None, "fixed"), sources=(),
-                    transforms=(), buttons=[], layers=False, height="min(500px, 100vw)",
-                    format="png", show_label=False, elem_id="editor")
+                with gr.Row():
+                    name = gr.Dropdown(names, value=names[0], type="index", container=False,
+                                       label=f"one of {len(names)} images", scale=4)
+                    previous = gr.Button("Previous", min_width=80)
+                    following = gr.Button("Next", min_width=80)
+                painting = editor.editor(
+                    f"circles {settings.seed}" if is_experiment(settings) else settings.folder)
             with gr.Column():
                 with gr.Row():
                     train, stop = gr.Button("Train", variant="primary"), gr.Button("Stop")
@@ -300,16 +444,17 @@ def build(settings, folder):
                             elem_id=f"{number}"))
                 everything = gr.Button("Segment all images")
                 download = gr.DownloadButton("Download the masks", variant="primary", visible=False)
-                # The image in the editor: the list may have chosen another one by now.
-                front = gr.Textbox(visible=False)
         quiet = dict(show_progress="hidden", api_visibility="private")
-        present, chosen = [page, editor, front], [name, front, editor, status, *tiles]
-        opened = blocks.load(lambda: Page(settings, folder), None, page, **quiet)
-        opened.then(Page.choose, [*present, name], chosen, **quiet)
-        name.input(Page.choose, [*present, name], chosen, **quiet)
-        gr.on([tile.select for tile in tiles], Page.pick, present, chosen, **quiet)
-        brush.change(None, brush, None, js=CHANGE_BRUSH)
-        train.click(Page.train, present, [status, *tiles], **quiet)
+        answers = [status, name, painting, download, *tiles]
+        opened = blocks.load(enter, painting, page, js=editor.OPENED, **quiet)
+        opened.then(Page.open, page, answers, **quiet)
+        name.input(Page.choose, [page, name], answers, **quiet)
+        previous.click(Page.put_previous, page, answers, **quiet)
+        following.click(Page.put_next, page, answers, **quiet)
+        gr.on([tile.select for tile in tiles], Page.pick, page, answers, **quiet)
+        train.click(Page.train, [page, painting], answers, **quiet)
         stop.click(Page.stop, page, None, queue=False, **quiet)
-        everything.click(Page.segment, page, [status, download], api_visibility="private")
+        painting.start_over(Page.start_over, page, answers, **quiet)
+        everything.click(
+            Page.segment, page, answers, show_progress_on=status, api_visibility="private")
     return blocks

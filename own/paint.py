@@ -9,6 +9,7 @@ It needs Gradio: README.md says how to install it.
 
 import contextlib
 import os
+import signal
 import tempfile
 import threading
 
@@ -50,6 +51,10 @@ def main():
         raise UserError(f"{' '.join(folders)} is not one folder of images; name one")
     if "masks" in given and not folders:
         raise UserError("--masks needs the folder of the images; name it too")
+    for name in ("SIGTERM", "SIGHUP"):  # of a shell that is closed; Windows has none
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks
+            signal.signal(number, signal.default_int_handler)  # like Ctrl-C
     temporary = tempfile.TemporaryDirectory(prefix="paint_")
     with contextlib.suppress(KeyboardInterrupt), temporary as place:
         tempfile.tempdir = place  # whatever the page writes is there

@@ -1,11 +1,13 @@
 """The page: painted with the mouse in a real browser, trained, corrected, and what it leaves."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import cv2
@@ -19,7 +21,7 @@ from common.images import write_png
 from data import circle, create_data
 from own.images import images_in, read_image, read_mask
 from scripts import REPOSITORY, run
-from visitors import BLUE, YELLOW, Visitor
+from visitors import Visitor
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 # The page, which tells of every connection that its process opens or looks up.
@@ -53,16 +55,20 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def served(chromium, tmp_path_factory):
-    """A function that serves a folder, with flags: the process, the page's address, its stderr."""
+    """A function that serves a folder, with flags: the process, the page's address, its stderr.
+
+    What the page writes for a while lies in the folder temporary.
+    """
     processes = []
 
-    def serve(*flags):
+    def serve(*flags, temporary=None):
         log = tmp_path_factory.mktemp("log") / "stderr.txt"
         line = [sys.executable, "-c", AUDIT, *map(str, flags), "--no-browser"]
         with open(log, "w") as file:
             process = subprocess.Popen(
                 line, cwd=tmp_path_factory.mktemp("cwd"), stdout=subprocess.PIPE, stderr=file,
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, text=True)
+                env={**os.environ, **temporary_in(temporary), "PYTHONPATH": str(REPOSITORY)},
+                text=True)
         processes.append(process)
         said = process.stdout.readline()
         assert "http://127.0.0.1:" in said, log.read_text()
@@ -72,6 +78,11 @@ def served(chromium, tmp_path_factory):
     for process in processes:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+
+
+def temporary_in(folder):
+    """What tells a process to write its temporary files into a folder, if one is given."""
+    return {"TMPDIR": str(folder)} if folder else {}
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +111,7 @@ def test_strokes_on_one_circle_find_the_others_and_more_strokes_go_on(
     at, (_, Y) = visitor(url), create_data(12)
     at.paint(Y[0, ..., 0], near=0.35)
     assert at.words() == ["X_1.png", "X_5.png", "X_8.png", "X_12.png"]
+    assert "on 1 image: enough to begin" in at.amount()
     seen, looks = set(at.pictures()), []
     at.press("Train")
     started = time.monotonic()
@@ -139,6 +151,11 @@ def test_strokes_on_one_circle_find_the_others_and_more_strokes_go_on(
         assert np.array_equal(foreground[known], mask[known] > 0)
         assert 300 < known.sum() < 0.2 * known.size
     assert left_in(unpacked / "vis") > {"contact_sheet.png", "metrics.csv", "overlays/X_1.png"}
+    assert "vis/masks/" in (unpacked / "README.txt").read_text()
+    settings = json.loads((unpacked / "output" / "settings.json").read_text())["settings"]
+    assert settings["image"] == ["X_1.png", "X_8.png"]
+    assert settings["mask"] == ["strokes/X_1.png", "strokes/X_8.png"]
+    assert tempfile.gettempdir() not in json.dumps(settings)  # means nothing elsewhere
     folder = str(unpacked / "vis" / "masks")
     again = run(tmp_path, "own", "segment", folder, "--output", str(unpacked / "output"))
     assert again.returncode == 0, again.stderr  # the network is like one of own train
@@ -183,6 +200,95 @@ def test_a_second_browser_waits_and_one_that_is_closed_makes_room(circles, visit
     second.said("Stopped")
 
 
+def test_undo_and_redo_change_the_strokes_and_nothing_else(circles, visitor):
+    _, url, _ = circles
+    at = visitor(url)
+    undo, redo = (at.page.get_by_role("button", name=name, exact=True) for name in ("Undo", "Redo"))
+    assert undo.is_disabled() and redo.is_disabled()
+    assert at.amount() == "Nothing is painted yet."
+    picture, drawings = at.canvas("picture"), [at.canvas("strokes")]
+    for tool, end in (("yellow", (140, 20)), ("blue", (140, 60)), ("eraser", (20, 100))):
+        at.take(tool)
+        at.stroke((20, 20), end)
+        drawings.append(at.canvas("strokes"))
+        if tool == "yellow":
+            assert at.amount().endswith("on 1 image: paint blue too.")
+    assert len(set(drawings)) == 4
+    for drawing in drawings[2::-1]:
+        undo.click()
+        assert at.canvas("strokes") == drawing
+    assert undo.is_disabled()
+    for drawing in drawings[1:]:
+        redo.click()
+        assert at.canvas("strokes") == drawing
+    for keys, drawing in (("Z", drawings[2]), ("Z", drawings[1]), ("Y", drawings[2])):
+        at.page.keyboard.press(f"Control+{keys}")
+        assert at.canvas("strokes") == drawing
+    assert at.canvas("picture") == picture
+
+
+def test_strokes_outlast_the_page_and_the_server_which_leaves_nothing(served, visitor, tmp_path):
+    images, temporary = tmp_path / "images", tmp_path / "temporary"
+    temporary.mkdir()
+    for number in range(3):
+        write_png(images / f"{number}.png", np.full((60, 80), 50 * number, "uint8"))
+    process, url, _ = served(images, temporary=temporary)
+    at = visitor(url)
+    at.stroke((20, 20), (60, 20), size=(60, 80))
+    at.choose(1, "1.png")
+    at.take("blue")
+    at.stroke((20, 20), (60, 20), size=(60, 80))
+    strokes = at.canvas("strokes")
+    at.page.reload()
+    at.said("Your strokes are still here; no network has learned from them yet")
+    at.is_there("1.png")
+    assert at.canvas("strokes") == strokes
+    gone = at.page.locator("#editor .gone")
+    assert not gone.is_visible()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert not [*temporary.iterdir()]
+    gone.wait_for()
+    process, url, _ = served(images, "--port", url.strip("/").rpartition(":")[2],
+                             temporary=temporary)
+    gone.wait_for(state="hidden")
+    at.is_there("0.png")
+    assert "Your strokes are still here" in at.said("strokes")
+    assert "on 2 images: enough to begin" in at.amount()
+    assert not at.page.get_by_role("button", name="Undo").is_disabled()
+    at.page.get_by_role("button", name="Next").click()
+    at.is_there("1.png")
+    assert at.canvas("strokes") == strokes
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0
+    assert not [*temporary.iterdir()]
+
+
+def test_a_network_outlasts_the_page_until_one_starts_over(circles, visitor):
+    _, url, _ = circles
+    at = visitor(url)
+    nothing = at.canvas("strokes")
+    at.paint(create_data(1)[1][0, ..., 0], near=0.35)
+    at.press("Train")
+    at.said("step")
+    at.press("Stop")
+    at.said("Stopped")
+    at.page.reload()
+    at.said("The network is still here, after")
+    at.is_there("X_1.png")
+    assert all("IoU" in words for words in at.words())
+    at.press("Start over")
+    at.said("Strokes and network are forgotten")
+    assert at.words() == ["X_1.png", "X_5.png", "X_8.png", "X_12.png"]
+    assert at.canvas("strokes") == nothing
+    at.press("Segment all images")
+    at.mistake("No network has learned yet")
+    at.page.reload()
+    at.is_there("X_1.png")
+    assert at.canvas("strokes") == nothing
+    assert at.amount() == "Nothing is painted yet."
+
+
 def test_large_colour_images_of_16_bits_are_painted_at_full_resolution(served, visitor, tmp_path):
     generator, (height, width) = np.random.default_rng(0), (700, 1000)
     folder = tmp_path / "<b>cells"
@@ -191,38 +297,50 @@ def test_large_colour_images_of_16_bits_are_painted_at_full_resolution(served, v
         image = generator.integers(8000, 12000, (height, width, 3), "uint16")
         image[circle((350, 300 + 150 * number), 140, (height, width))] += np.uint16([9000, 0, 4000])
         assert cv2.imwrite(str(folder / f"<i>{number}.tif"), image)
-    (folder / "broken.png").write_bytes(b"no image")
+    (folder / "0.png").write_bytes(b"no image")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     _, url, _ = served(folder)
     at = visitor(url)
-    at.press("Train")
-    assert "Paint both: yellow over what you look for, and blue" in at.mistake()
-    broken = "broken.png is not an image that OpenCV can read"
+    broken = "0.png is not an image that OpenCV can read"
+    at.mistake(broken)
+    at.is_there("<i>0.tif")  # the next one
     assert any(broken in words for words in at.words())
-    at.page.locator("#tiles img").nth(3).click()
-    assert broken in at.mistake()
-    at.choose(1, "<i>1.tif")
-    at.take_brush(*YELLOW)
+    at.page.get_by_role("button", name="Train").click()  # which nothing covers
+    at.mistake("Paint both: yellow over what you look for, and blue")
+    assert "set up" not in at.said("Paint both")
+    at.choose(2, "<i>1.tif")
     at.stroke((370, 350), (530, 350), size=(height, width))
-    at.take_brush(*BLUE)
+    at.take("blue")
     at.stroke((60, 60), (940, 60), (940, 600), size=(height, width))
+    whole = at.canvas("strokes")
+    at.page.mouse.move(*at.place((450, 420), (height, width)))
+    at.page.mouse.wheel(0, -1200)
+    at.page.mouse.down()  # a dot where one has zoomed to, which is as fine as the image
+    at.page.mouse.up()
+    at.page.get_by_role("button", name="Whole image").click()
+    at.page.keyboard.press("Control+Z")
+    assert at.canvas("strokes") == whole
+    at.page.keyboard.press("Control+Y")
     at.press("Train")
     at.said("step")
     at.press("Stop")
     at.said("Stopped")
     assert all(", a part" not in words for words in at.words())
     at.press("Segment all images")
-    assert "broken.png" in at.mistake()
-    write_png(folder / "broken.png", np.zeros((40, 40)))
+    at.mistake("0.png is not")
+    write_png(folder / "0.png", np.zeros((40, 40)))
     unpacked = at.downloaded(tmp_path / "unpacked")
     masks = {path.name for path in (unpacked / "vis" / "masks").iterdir()}
-    assert masks == {"broken.png", "<i>0.png", "<i>1.png", "<i>2.png"}
+    assert masks == {"0.png", "<i>0.png", "<i>1.png", "<i>2.png"}
     assert read_image(unpacked / "vis" / "masks" / "<i>0.png").shape == (height, width, 1)
     foreground, known = read_mask(unpacked / "strokes" / "<i>1.png")
-    yellow = foreground & known
+    yellow, blue = foreground & known, ~foreground & known
     assert yellow.shape == (height, width, 1)
     assert yellow[330:371, 345:556].sum() == yellow.sum() > 15 * 160
-    (folder / "broken.png").write_bytes(b"no image")
+    rows, columns, _ = np.nonzero(blue[400:440, 430:470])
+    assert 1 <= len(rows) <= 9
+    assert abs(rows.mean() - 20) < 1 and abs(columns.mean() - 20) < 1
+    (folder / "0.png").write_bytes(b"no image")
     assert {path: path.read_bytes() for path in folder.iterdir()} == before  # nothing else
 
 
@@ -238,6 +356,9 @@ def test_two_hundred_images_are_open_at_once(served, visitor, tmp_path, record_p
                     "512 x 512, and from there to its four pictures",
                     (round(there - started, 1), round(at.opened - there, 1)))
     assert at.words() == ["0.png", "66.png", "133.png", "199.png"]
+    for button, name in (("Next", "1.png"), ("Previous", "0.png"), ("Previous", "199.png")):
+        at.page.get_by_role("button", name=button).click()
+        at.is_there(name)
     at.page.get_by_label("one of 200 images").click()
     at.page.keyboard.press("ControlOrMeta+A")
     at.page.keyboard.type("177")

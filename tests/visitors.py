@@ -6,8 +6,7 @@ import zipfile
 import numpy as np
 
 SECONDS = 400  # a training takes 40 on two cores with AVX-512, and three times as long on others
-YELLOW, BLUE = ("yellow", "240, 228, 66"), ("blue", "0, 114, 178")
-WAIT_FOR_WORDS = "words => new RegExp(words).test(document.querySelector('#status').innerText)"
+WAIT_FOR_WORDS = "words => new RegExp(words).test(document.querySelector('#status')?.innerText)"
 
 
 class Visitor:
@@ -18,24 +17,31 @@ class Visitor:
         self.page, self.asked = self.context.new_page(), []
         self.page.set_default_timeout(SECONDS * 1000)
         self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("dialog", lambda dialog: dialog.accept())
         self.page.goto(url)
-        self.page.wait_for_function("document.querySelectorAll('#tiles img').length > 0")
+        self.is_there()
         self.opened = time.monotonic()
-        self.page.wait_for_timeout(2000)  # the editor draws its image, which nothing tells of
 
-    def take_brush(self, name, rgb):
-        """Choose a brush, and wait until the editor has its colour."""
-        self.page.get_by_label(name).check()
-        self.page.locator(f"button[aria-label=Color][style*='rgb({rgb})']").wait_for()
+    def is_there(self, name=""):
+        """Wait until an image, of that name if one is given, can be painted."""
+        shown = f"[data-shown='{name}']" if name else "[data-shown]"
+        self.page.locator(f"#editor .stage{shown}").wait_for()
+        self.page.wait_for_function("document.querySelectorAll('#tiles img').length > 0")
+
+    def take(self, tool):
+        """Choose a tool of the editor: yellow, blue, eraser or move."""
+        self.page.locator(f"#editor [value={tool}]").check(force=True)
+
+    def place(self, point, size):
+        """Where a point (x, y) of an image of that height and width is, if all of it is seen."""
+        box = self.page.locator("#editor .stage").bounding_box()
+        scale = min(box["width"] / size[1], box["height"] / size[0])
+        middle = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+        return middle + (np.array(point) - np.array(size[::-1]) / 2) * scale
 
     def stroke(self, *points, size=(160, 160)):
         """Draw from point to point, (x, y) in pixels of an image of that height and width."""
-        box = self.page.locator("#editor canvas").first.bounding_box()
-        zoom = float(self.page.locator(".zoom-number").inner_text().strip("%")) / 100
-        scale = zoom * 640 / max(size)
-        middle = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
-        centre = np.array(size[::-1]) / 2
-        places = [middle + (np.array(point) - centre) * scale for point in points]
+        places = [self.place(point, size) for point in points]
         self.page.mouse.move(*places[0])
         self.page.mouse.down()
         for place in places[1:]:
@@ -51,11 +57,11 @@ class Visitor:
         middle, radius = np.array([columns.mean(), rows.mean()]), (mask.sum() / np.pi) ** 0.5
         angles = np.linspace(0, 2 * np.pi, 17)
         ring = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        self.take_brush(*YELLOW)
+        self.take("yellow")
         self.stroke(*(middle + (1 - near) * ring))
         x, y = middle
         self.stroke((x - 3, y), (x + 3, y))
-        self.take_brush(*BLUE)
+        self.take("blue")
         outside = middle + (1 + near) * ring
         self.stroke(*(place for place in outside if min(place) > 3 and max(place) < 157))
         self.stroke((5, 5), (155, 5))
@@ -83,16 +89,19 @@ class Visitor:
     def choose(self, number, name):
         """Click on a tile, and wait until its image can be painted."""
         self.page.locator("#tiles img").nth(number).click()
-        self.page.wait_for_function(
-            "name => document.querySelector('#tiles').innerText.trim().startsWith(name)", arg=name)
-        self.page.wait_for_timeout(2000)
+        self.is_there(name)
 
-    def mistake(self):
-        """The sentence on a mistake, which is closed."""
-        sentence = self.page.locator(".toast-body").inner_text()
-        self.page.locator(".toast-close").click()
-        self.page.locator(".toast-body").wait_for(state="detached")
-        return sentence
+    def mistake(self, words):
+        """Wait until the page says that something is wrong, in such words."""
+        self.page.locator("#status .mistake").get_by_text(words).wait_for()
+
+    def canvas(self, kind):
+        """What is drawn of the "picture" or the "strokes", as text that differs if it does."""
+        return self.page.locator(f"canvas.{kind}").evaluate("canvas => canvas.toDataURL()")
+
+    def amount(self):
+        """What is said of the strokes."""
+        return self.page.locator("#editor .amount").inner_text()
 
     def downloaded(self, folder):
         """Segment all images, and unpack what is offered; returns the folder that it holds."""
