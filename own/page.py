@@ -16,14 +16,14 @@ import numpy as np
 from common import metrics
 from common.errors import UserError
 from common.files import write_bytes
-from common.optimizers import compile_training
 from common.pictures import picked, resized
 from own import editor
-from own.crops import read_labelled, square_around
+from own.crops import read_labelled, reduced_for, square_around
 from own.exposure import predict_image, trained_exposure
 from own.images import read_image, read_mask, write_strokes
 from own.pictures import as_seen, encoded, tinted
-from own.segmentation import check_images, least_sure, segment_folder
+from own.scale import enlarged_part
+from own.segmentation import check_images, least_sure, remarks, segment_folder
 from own.settings import OwnSettings
 
 PAINT = OwnSettings.recipes["paint"]  # what a press of Train does
@@ -88,13 +88,15 @@ def look_at(settings, network, path, mask_path, labelled, learning):
         image, picture, mask = open_image(path, mask_path)
     except UserError as error:
         return np.full((TILE, TILE, 3), 128, "uint8"), str(error)
-    side = LIVE_PART if learning else PART
-    around = labelled.mask >= 0 if labelled else np.ones((*image.shape[:2], 1), bool)
-    part = square_around(around, side)
+    side, times = LIVE_PART if learning else PART, settings.reduce or 1
+    if labelled:
+        part = enlarged_part(square_around(labelled.mask >= 0, side), times)
+    else:
+        part = square_around(np.ones((*image.shape[:2], 1), bool), side * times)
     tile, words = resized(picture[part], TILE, TILE), path.name
     if network:
         probabilities = predict_image(
-            network, image, settings.match, try_both=not learning, part=part)
+            network, image, settings.match, try_both=not learning, part=part, times=times)
         prediction, given = metrics.predicted(probabilities), None
         if mask:
             foreground, is_labelled = (pixels[part] for pixels in mask)
@@ -106,7 +108,7 @@ def look_at(settings, network, path, mask_path, labelled, learning):
         if not prediction.any():
             words += ", nothing found"
         tile = tinted(tile, probabilities, given)
-    if max(image.shape[:2]) > side:
+    if max(image.shape[:2]) > side * times:
         words += ", a part"
     return tile, words
 
@@ -134,6 +136,7 @@ class Page:
         self.painted_at = 0  # the step from which on it learned what is painted now
         self.labelled = {}  # `Labelled` of each image that was trained on
         self.network, self.state, self.training = None, None, False
+        self.settings = dataclasses.replace(self.settings, reduce=0)
 
     def look(self, path, learning=False):
         """Make the tile of an image."""
@@ -247,7 +250,9 @@ class Page:
         self.settings = dataclasses.replace(
             self.settings, image=tuple(files), mask=tuple(files.values()))
         wanted = trained_exposure(self.network) if self.network else None
-        return dict(zip(layers, read_labelled(self.settings, wanted), strict=True))
+        labelled = read_labelled(self.settings, wanted)
+        self.settings, labelled = reduced_for(self.settings, labelled)
+        return dict(zip(layers, labelled, strict=True))
 
     @on_the_page
     def train(self, value):
@@ -285,12 +290,12 @@ class Page:
 
     def set_up(self):
         """Prepare a network for what is painted; returns the step up to which it will train."""
-        from own.training import OwnTrainingState, untrained_for
+        from own.training import OwnTrainingState, compile_own, untrained_for
 
         labelled = list(self.labelled.values())
         channels = labelled[0].image.shape[2]  # grey, or colours
         if self.network and self.network.input_shape[3] == channels:
-            compile_training(self.network, self.settings)
+            compile_own(self.network, self.settings)
         else:
             self.network = untrained_for(self.settings, labelled)
         self.state = self.state or OwnTrainingState()
@@ -384,15 +389,10 @@ class Page:
 
 def words_of(rows):
     """What is said of images that were segmented, by the rows of metrics.csv."""
-    unsure = ", ".join(least_sure(rows)) or "none"
-    words = f"{len(rows)} images are segmented; least sure of {unsure}"
-    for share, meaning in (("0.000000", "nothing was found in"), ("1.000000", "all was taken in")):
-        names = [row["image"] for row in rows if row["foreground_share"] == share]
-        if names:
-            words += f"; {meaning} {', '.join(names[:3])}"
-            if len(names) > 3:
-                words += f" and {len(names) - 3} more"
-    return words
+    words = [f"{len(rows)} images are segmented", *remarks(rows)]
+    if first := least_sure(rows):
+        words.append(f"look first at {', '.join(first)}")
+    return "; ".join(words)
 
 
 def is_experiment(settings):

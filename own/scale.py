@@ -93,6 +93,13 @@ def reduced_part(part, times):
     return tuple(slices)
 
 
+def enlarged_part(part, times):
+    """Slices of rows and columns of a reduced image: where they lie in the image."""
+    rows, columns = part
+    return (slice(rows.start * times, rows.stop * times),
+            slice(columns.start * times, columns.stop * times))
+
+
 def enlarged(probabilities, height, width):
     """Probabilities, float32 (height, width, 1), brought to so many pixels."""
     if probabilities.shape[:2] == (height, width):
