@@ -38,7 +38,7 @@ from own.images import in_channels, read_image, read_mask
 from own.pretrained import Pretrained
 from own.segmentation import blur_otsu_sides
 from own.settings import OwnSettings
-from own.tables import AND, naming, pair, table, telling
+from own.tables import AND, naming, pair, summary, table, telling
 from own.training import train_own
 from study.processes import forget_networks, in_processes
 from study.results import PATIENCE, check_numbers
@@ -329,6 +329,6 @@ def main():
         raise UserError("name a set of images with masks: own compare SET")
     check_folder(output, "--output")
     rows = compare(folders, Path(output, "compare.csv"), Options(**given))
-    for lines in (table(rows), telling(rows), naming(rows)):
+    for lines in (summary(rows), table(rows), telling(rows), naming(rows)):
         if lines:
             print("\n".join([*lines, ""]))

@@ -12,8 +12,34 @@ from study.statistics import bootstrap, markdown_table
 AND = "+"  # between the numbers of two labelled images, in the column `labelled`
 # What may name the image to label next: the one with the highest value in the row of one image.
 MEASURES = ("uncertainty", "doubt", "disagreement")
+# The columns of the summary: what is labelled, and the method.
+SUMMARY = (
+    ("mask", "blur + Otsu"), ("mask", "forest"), ("mask", "pretrained"), ("mask", "network"),
+    ("strokes", "forest"), ("strokes", "pretrained"), ("strokes", "network"),
+)
 # Titles of the table of what to label next: mean IoU of the others, and the highest gain.
 LEVELS, BEST = ("one image", "a second"), "the best"
+
+
+def summary(rows):
+    """Markdown: the mean IoU of each method on each set, from a mask and from strokes.
+
+    It is the mean over the labelled images of which there are rows, without flags.
+    """
+    rows = [row for row in rows if AND not in row["labelled"] and not row["flags"]]
+    columns = grouped(rows, "labels", "method")
+    shown = [place for place in SUMMARY if place in columns]
+    means, body = {column: [] for column in shown}, []
+    for (name,), of_set in grouped(rows, "set").items():
+        cells, texts = grouped(of_set, "labels", "method"), []
+        for place in shown:
+            value = np.mean(column(cells[place], "iou_mean")) if place in cells else np.nan
+            means[place].append(value)
+            texts.append(worth_text(LEVELS[0], value))
+        body.append([name, *texts])
+    texts = [worth_text(LEVELS[0], np.mean(values)) for values in means.values()]
+    body.append(["**mean**", *(f"**{text}**" for text in texts)])
+    return markdown_table(["", *(": ".join(place) for place in shown)], body)
 
 
 def table(rows):
