@@ -4,9 +4,9 @@
 
 A set is a folder of images X_1.png, X_2.png, ... and masks Y_1.png, Y_2.png,
 ... Every method learns from the first image and segments the others, then from
-the second, and from the third, then from strokes on the same images. It takes
-hours. Methods whose libraries are not installed are left out. Rows that
-output/compare.csv holds already are not measured again.
+the second, then from strokes on the same images. It takes hours. Methods whose
+libraries are not installed are left out. Rows that output/compare.csv holds
+already are not measured again.
 
 --second asks which image to label next: the network learns from the first image
 and one other, each of the others in turn.
@@ -43,7 +43,7 @@ from own.training import train_own
 from study.processes import forget_networks, in_processes
 from study.results import PATIENCE, check_numbers
 
-LABELLED = 3  # images of a set that are the labelled one in turn
+LABELLED = 2  # images of a set that are the labelled one in turn
 KEY = ("set", "labelled", "labels", "method", "flags")  # the columns by which a row is known
 STROKES, STROKE = 0.01, 5  # share of the pixels that strokes label, and how wide they are, pixels
 
