@@ -142,6 +142,7 @@ SQUARE[50:99, 60:109] = 255
 
 @pytest.mark.parametrize(("white", "sigma"), [
     (discs(20, 34), 4), (SQUARE, 8), (discs(34), 20), (discs(8, 20), 0.7), (discs(3, 3), 2),
+    (discs(60) // 4, 30),  # rounding leaves areas of several pixels along the edge
 ])
 def test_soft_edges_are_cut_in_the_middle_however_wide_they_are(tmp_path, white, sigma):
     soft = cv2.GaussianBlur(white.astype("float32"), (0, 0), sigma)
@@ -163,8 +164,10 @@ def objects(kind):
         for label in range(1, 41):
             ends = [tuple(map(int, end)) for end in generator.integers(0, 240, (2, 2))]
             cv2.line(image, *ends, label)
-    elif kind == "touching blocks":
-        image[20:220, 20:220] = np.arange(1, 101).reshape(10, 10).repeat(20, 0).repeat(20, 1)
+    elif kind.startswith("touching"):
+        side = 2 if kind == "touching spots of 2 x 2" else 20
+        blocks = np.arange(1, 101).reshape(10, 10).repeat(side, 0).repeat(side, 1)
+        image[20 : 20 + 10 * side, 20 : 20 + 10 * side] = blocks
     else:  # cells around random middles, as a watershed leaves them, 70 of 90 beside each other
         middles, places = generator.integers(0, 240, (90, 2)), np.indices((240, 240))
         distance = sum((places[n][..., np.newaxis] - middles[:, n]) ** 2 for n in (0, 1))
@@ -173,7 +176,8 @@ def objects(kind):
     return image
 
 
-@pytest.mark.parametrize("kind", ["spots of 2 x 2", "lines", "touching blocks", "cells"])
+@pytest.mark.parametrize("kind", [
+    "spots of 2 x 2", "lines", "touching spots of 2 x 2", "touching blocks", "cells"])
 def test_labels_of_objects_are_all_foreground_whatever_their_size_and_number(tmp_path, kind):
     image = objects(kind)
     bright = np.where(image > 0, 255 - image % 200, 0).astype("uint8")
