@@ -8,7 +8,7 @@ import pytest
 
 from commands import COMMANDS, typed
 from common.files import read_table
-from own import compare
+from own import tables
 from study.__main__ import planned
 from study.questions import QUESTIONS
 
@@ -90,7 +90,12 @@ def test_a_number_with_an_interval_stands_in_the_report(page):
         assert " ".join(number.split()) in report
 
 
-def test_the_tables_of_own_images_are_those_of_their_rows():
-    rows = read_table(DOCS / "compare.csv")
-    for lines in (compare.table(rows), compare.telling(rows)):
-        assert "\n".join(lines) in TEXT[DOCS / "own.md"]
+@pytest.mark.parametrize(("rows", "make", "page"), [
+    ("compare.csv", tables.summary, "own.md"),
+    ("compare.csv", tables.table, "own_details.md"),
+    ("compare.csv", tables.telling, "own_details.md"),
+    ("compare_second.csv", tables.naming, "own_details.md"),
+])
+def test_the_tables_of_own_images_are_those_of_their_rows(rows, make, page):
+    lines = make(read_table(DOCS / rows))
+    assert "\n".join(lines) in TEXT[DOCS / page]
