@@ -292,17 +292,23 @@ def remarks(rows):
     for sentence, is_true_of in REMARKS:
         names = [row["image"] for row in rows if is_true_of(row)]
         if names:
-            few = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
-            sentences.append(sentence.format(f"{len(names)} of {len(rows)} images ({few})"))
+            sentences.append(sentence.format(f"{len(names)} of {len(rows)} images ({few(names)})"))
     return sentences
 
 
-def closing_lines(settings, rows, left_out):
-    """What is said of the images of a folder, as lines of text."""
+def few(names):
+    """The first of some names, as text."""
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+
+
+def closing_lines(settings, rows, folder):
+    """What is said of the images of a `Folder`, as lines of text."""
     lines = [f"{len(rows)} images of {settings.folder}"]
-    if left_out:
-        names = ", ".join(path.name for path in left_out[:3])
-        lines[0] += f"; {len(left_out)} left out as masks: {names}"
+    others = {"left out as masks": folder.left_out, "passed over": folder.passed_over,
+              "turned upright, as their orientation tags say": folder.turned}
+    for what, paths in others.items():
+        if paths:
+            lines[0] += f"; {len(paths)} {what}: {few([path.name for path in paths])}"
     # what was trained on says little
     scored = [row for row in rows if "network_iou" in row and row["trained_on"] == "no"]
     if settings.masks:
@@ -349,4 +355,4 @@ def main():
         output, lambda: (model_file.load(output / "model.keras"), read_trained()))
     with holding(settings.vis, "--vis"), Screen("image", len(folder.images)) as screen:
         rows = segment_folder(settings, network, folder, screen.show)
-    print("\n".join(closing_lines(settings, rows, folder.left_out)))
+    print("\n".join(closing_lines(settings, rows, folder)))

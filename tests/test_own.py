@@ -117,8 +117,9 @@ def test_what_is_odd_is_said_of_an_image_and_of_a_folder(tmp_path, eager, backgr
     said = "\n".join(training.closing_lines(run, settings, {"device": "CPU"}))
     assert ("hardly learned: light.png" in said) == (background == 0)
 
-    rows = segment_folder(settings, run.network, read_folder(settings), lambda *_: None)
-    said = "\n".join(segmentation.closing_lines(settings, rows, []))
+    folder = read_folder(settings)
+    rows = segment_folder(settings, run.network, folder, lambda *_: None)
+    said = "\n".join(segmentation.closing_lines(settings, rows, folder))
     few = "light 2.png, light.png, negative 0.png, ..."
     assert f"\n{found} was found in 6 of 6 images ({few})" in said
     assert ("\nlight and dark seem to be exchanged in 4 of 6 images (negative 0.png, "
@@ -290,3 +291,20 @@ def test_the_help_of_a_command_fits_one_screen(tmp_path, monkeypatch, command):
 def test_settings_that_cannot_be_are_refused(changes, message):
     with pytest.raises(UserError, match=message):
         OwnSettings(**changes)
+
+
+def test_what_is_passed_over_or_turned_in_a_folder_is_said(segmented):
+    folder, *_ = segmented
+    mixed = folder / "mixed"
+    write_png(mixed / "a.png", np.eye(90) * 255)
+    for name in ("b.heic", "c.avif"):
+        (mixed / name).write_bytes(b"")
+    (mixed / "d.png").symlink_to("nowhere.png")
+    turned = Image.Exif()
+    turned[274] = 6
+    Image.fromarray(np.eye(90, 60).astype("uint8") * 255).save(mixed / "e.jpg", exif=turned)
+    done = run(folder, "own", "segment", "mixed", "--vis", "mixed_vis")
+    assert done.returncode == 0, done.stderr
+    assert "3 passed over: b.heic, c.avif, d.png" in done.stdout
+    assert "1 turned upright, as their orientation tags say: e.jpg" in done.stdout
+    assert cv2.imread(str(folder / "mixed_vis" / "masks" / "e.png")).shape == (60, 90, 3)
