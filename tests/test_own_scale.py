@@ -69,14 +69,14 @@ def test_a_large_photograph_of_large_things_is_segmented_at_its_full_size(tmp_pa
     for number in (1, 2):
         mask = discs(130, (1000, 1100), number)
         texture = cv2.GaussianBlur(generator.normal(0, 90, mask.shape), (0, 0), 3)
-        image = 90 + texture.reshape(mask.shape) + 60 * mask
+        image = 90 + texture.reshape(mask.shape) + 60.0 * mask
         write_png(tmp_path / "coins" / f"{number}.png", image.clip(0, 255))
-        write_png(tmp_path / "masks" / f"{number}.png", mask * 255)
+        write_png(tmp_path / "masks" / f"{number}.png", mask * 255.0)
     flags = "--width 0.125 --learning-rate 0.01 --steps 60".split()
     trained = run(tmp_path, "own", "train", "coins/1.png", "masks/1.png", *flags)
     assert trained.returncode == 0, trained.stderr
-    assert read_settings(tmp_path / "output" / "settings.json", OwnSettings).reduce == 8
-    assert "reduced 8 times" in trained.stdout
+    assert read_settings(tmp_path / "output" / "settings.json", OwnSettings).reduce == 9
+    assert "reduced 9 times" in trained.stdout
     done = run(tmp_path, "own", "segment", "coins", "--masks", "masks")
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(tmp_path / "vis" / "masks" / "2.png")).shape == (1000, 1100, 3)
