@@ -31,7 +31,7 @@ from common.files import check_folder, read_table, write_table, writing
 from common.settings import setting
 from common.tiles import averaged
 from own import forest, pretrained
-from own.crops import Labelled, read_labelled, reduced_for
+from own.crops import Labelled, read_labelled, prepared_for_training
 from own.exposure import doubt, predict_image, uncertainty
 from own.forest import Forest, check_libraries
 from own.images import in_channels, read_image, read_mask
@@ -92,7 +92,7 @@ def strokes(labelled, seed):
 def network(labelled, settings):
     """The network, and the mean of its predictions over the flips and turns of an image."""
     forget_networks()
-    settings, labelled = reduced_for(settings, labelled)
+    settings, labelled = prepared_for_training(settings, labelled)
     trained = train_own(settings, labelled).network
 
     def predict(image, average=False):

@@ -10,7 +10,7 @@ from data import random_stream
 from own.exposure import exposure, matched
 from own.images import check_same_size, in_channels, read_image, read_mask
 from own.names import check_pairs
-from own.scale import reduced, reduced_mask, times_reduced
+from own.scale import is_painted, reduced, reduced_mask, times_reduced
 
 EXCERPT = 2048  # side of what is shown and scored of a large image, pixels
 RARE = 0.01  # share of the pixels of an image; fewer than that are listed to be drawn from
@@ -23,11 +23,10 @@ class Labelled(NamedTuple):
     mask: np.ndarray  # int8 (height, width, 1): 1 foreground, 0 background, -1 unlabelled
 
 
-def read_labelled(settings, wanted=None):
+def read_labelled(settings):
     """The settings' images with their masks, a list of `Labelled`, in colour if one of them is.
 
-    With --match all are brought to the exposure `wanted`, or else to that which they have on
-    average. Raises `UserError`, which names the file, for one that cannot be used or does not fit
+    Raises `UserError`, which names the file, for one that cannot be used or does not fit
     its image, if their names say that they are mixed up, and if none marks any foreground, or any
     background.
     """
@@ -37,7 +36,7 @@ def read_labelled(settings, wanted=None):
         image, (foreground, is_labelled) = read_image(image_path), read_mask(mask_path)
         check_same_size(image, image_path, is_labelled, mask_path)
         step = 1 if image.dtype == np.uint8 else 1 / 257  # of the grey values that it may have
-        if exposure(image)[:, 1].max() < 0.01 * step:
+        if image.std(axis=(0, 1)).max() < 0.01 * step:
             raise UserError(f"{image_path} has one grey value alone, or nearly; name an image that "
                             "shows something")
         images.append(image)
@@ -49,25 +48,33 @@ def read_labelled(settings, wanted=None):
                             "background, in a transparent PNG")
     channels = max(image.shape[2] for image in images)
     images = [np.ascontiguousarray(in_channels(image, channels)) for image in images]
+    return list(map(Labelled, images, masks))
+
+
+def prepared_for_training(settings, labelled, wanted=None):
+    """The settings as they suit `Labelled` images, and these as the network will see them.
+
+    The images are reduced as the settings say, or else as suits the labelled objects. With --match
+    all are brought to the exposure `wanted`, or else to that which they have on average. Of masks
+    that are no strokes, what is not labelled has no weight. Raises `UserError` if --reduce leaves
+    no foreground.
+    """
+    times = settings.reduce or times_reduced(labelled)
+    images = [reduced(image, times) for image, _ in labelled]
+    masks = [reduced_mask(mask, times) for _, mask in labelled]
+    if not any((mask > 0).any() for mask in masks):
+        raise UserError(f"--reduce {times} leaves no foreground of {' '.join(settings.mask)}; give "
+                        "a smaller number")
     if settings.match and (len(images) > 1 or wanted is not None):
         exposures = [exposure(image) for image in images]
         if wanted is None:
             wanted = np.mean(exposures, axis=0)
         images = [matched(image, present, wanted)
                   for image, present in zip(images, exposures, strict=True)]
-    return list(map(Labelled, images, masks))
-
-
-def reduced_for(settings, labelled):
-    """The settings with how many times images are reduced, and `Labelled` images that are.
-
-    That is what the settings say, or else what suits the labelled objects.
-    """
-    times = settings.reduce or times_reduced(labelled)
-    small = []
-    for image, mask in labelled:
-        small.append(Labelled(reduced(image, times), reduced_mask(mask, times)))
-    return dataclasses.replace(settings, reduce=times), small
+    settings = dataclasses.replace(settings, reduce=times)
+    if not any(map(is_painted, masks)):
+        settings = dataclasses.replace(settings, unlabelled=0.0)
+    return settings, list(map(Labelled, images, masks))
 
 
 def excerpt(labelled, side=EXCERPT):

@@ -1,7 +1,7 @@
 """One exposure for all images: a network sees each as bright as those that it was trained on.
 
 An exposure is the median and the standard deviation of the grey values of each channel, float64
-(channels, 2). What it is worth: docs/own.md.
+(channels, 2). What it is worth: docs/own_details.md.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ STEP_OF_16_BITS = 1 / 257  # in grey values; those of 8 bits are 1
 NEAR_MEDIAN, NEAR_DEVIATION = 1.5, 2.0
 SURER = 3.0
 SMALLEST_SHARE = 0.001  # of the pixels: what is found in less counts as nothing
-SMALLEST = 1e-5  # a deviation; an image may have one grey value alone
+SMALLEST = 1e-3  # a deviation; a channel may have one grey value alone
 MIDDLE = 512  # side of the part of an image by which its exposure is chosen, pixels
 # Tiles overlap by so many pixels. The network sees further, up to 224, but what lies there changed
 # no more than two pixels in a million of three trained networks.
@@ -40,7 +40,7 @@ def exposure(image):
     step = max(1, int((image[..., 0].size / PIXELS) ** 0.5))
     pixels = image[::step, ::step].reshape(-1, image.shape[2])
     median = np.median(pixels, axis=0)
-    deviation = pixels.std(axis=0, dtype="float64")
+    deviation = np.maximum(pixels.std(axis=0, dtype="float64"), SMALLEST)
     return np.stack([median, deviation], axis=1)
 
 
@@ -48,9 +48,8 @@ def near(present, wanted):
     """Whether two exposures are so alike that an image with the first may be taken as it is."""
     median, deviation = present.T
     wanted_median, wanted_deviation = wanted.T
-    unit = np.maximum(wanted_deviation, SMALLEST)
-    distance = abs(median - wanted_median) / unit
-    ratio = np.maximum(deviation, SMALLEST) / unit
+    distance = abs(median - wanted_median) / wanted_deviation
+    ratio = deviation / wanted_deviation
     largest_ratio = np.maximum(ratio, 1 / ratio).max()
     return distance.max() <= NEAR_MEDIAN and largest_ratio <= NEAR_DEVIATION
 
@@ -71,7 +70,7 @@ def stretch(present, wanted):
     """The factor in contrast from one exposure to another, of each channel."""
     _, deviation = present.T
     _, wanted_deviation = wanted.T
-    ratio = wanted_deviation / np.maximum(deviation, SMALLEST)
+    ratio = wanted_deviation / deviation
     return ratio / np.clip(ratio, 1 / TOLERATED, TOLERATED)
 
 

@@ -15,7 +15,7 @@ LIBRARIES = {"skimage": "scikit-image==0.26.0", "sklearn": "scikit-learn==1.9.1"
 SIGMAS = (0.7, 10.0)  # pixels: the narrowest and the widest filter, each twice as wide as the last
 TREES, PIXELS = 100, 100_000  # and of how many labelled pixels they learn at most
 # A leaf holds so many pixels at least, and foreground and background weigh alike. That found the
-# most of what was tried: docs/own.md.
+# most of what was tried: docs/own_details.md.
 LEAF, WEIGHTS = 20, "balanced"
 
 

@@ -117,7 +117,7 @@ def of_labels(grey, levels, void):
     as Pascal VOC has them. grey, void: (height, width, 1); levels: the values of grey.
     """
     everywhere = np.ones(grey.shape, bool)
-    if len(levels) <= 2:
+    if len(levels) <= 2 and not void.any():
         threshold = levels[0] if len(levels) == 2 else 0
         name = "the brighter colour" if grey.dtype == np.float32 else str(levels[-1])
         words = f"foreground is {name}" if levels[-1] > 0 else "no foreground is marked"

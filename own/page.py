@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.files import write_bytes
 from common.pictures import picked, resized
 from own import editor
-from own.crops import read_labelled, reduced_for, square_around
+from own.crops import read_labelled, prepared_for_training, square_around
 from own.exposure import predict_image, trained_exposure
 from own.images import read_image, read_mask, write_strokes
 from own.pictures import as_seen, encoded, tinted
@@ -126,6 +126,7 @@ class Page:
             settings, output=f"{self.results}/output", vis=f"{self.results}/vis", **PAINT)
         self.shown = [folder.images[number] for number in picked(len(folder.images), SHOWN)]
         self.at_work = threading.Lock()  # held by what uses the network
+        self.given_reduce = settings.reduce
         self.has_strokes = False  # that the browser has kept from before
         self.forget()
 
@@ -136,7 +137,7 @@ class Page:
         self.painted_at = 0  # the step from which on it learned what is painted now
         self.labelled = {}  # `Labelled` of each image that was trained on
         self.network, self.state, self.training = None, None, False
-        self.settings = dataclasses.replace(self.settings, reduce=0)
+        self.settings = dataclasses.replace(self.settings, reduce=self.given_reduce)
 
     def look(self, path, learning=False):
         """Make the tile of an image."""
@@ -250,8 +251,8 @@ class Page:
         self.settings = dataclasses.replace(
             self.settings, image=tuple(files), mask=tuple(files.values()))
         wanted = trained_exposure(self.network) if self.network else None
-        labelled = read_labelled(self.settings, wanted)
-        self.settings, labelled = reduced_for(self.settings, labelled)
+        labelled = read_labelled(self.settings)
+        self.settings, labelled = prepared_for_training(self.settings, labelled, wanted)
         return dict(zip(layers, labelled, strict=True))
 
     @on_the_page
@@ -269,7 +270,10 @@ class Page:
             try:
                 _, painted = editor.read(value)
                 self.labelled = self.read_strokes(painted)
-                yield self.seen("The network is set up.")
+                words = "The network is set up."
+                if self.settings.reduce > 1:
+                    words += f" It sees images reduced {self.settings.reduce} times."
+                yield self.seen(words)
                 last = self.set_up()
                 if painted != self.painted:
                     self.painted, self.painted_at = painted, self.state.step

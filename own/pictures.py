@@ -6,6 +6,7 @@ import numpy as np
 from common import metrics
 from common.pictures import AGREEMENT, FALSE_ALARM, MISSED, resized, sheet
 from own.images import in_8_bits
+from own.scale import is_painted
 
 # Colours (BGR) of outlines, and what a legend says of them.
 YOUR_MASK = (MISSED, "your mask")
@@ -83,7 +84,7 @@ def draw_fit(names, labelled, predictions, iou, path):
     for name, (image, mask), prediction, score in rows:
         outlines = [(mask > 0, MISSED), (prediction, FALSE_ALARM)]
         caption = f"{name}: IoU {score:.3f}"
-        if (mask < 0).any():
+        if is_painted(mask):
             outlines.insert(1, (mask == 0, AGREEMENT))
             caption += " on what is painted"
             legend = (YOUR_MASK, YOUR_BACKGROUND, THE_NETWORK)

@@ -45,8 +45,8 @@ def mask_lines(settings):
     elif len(settings.mask) == 1 and is_small_object:
         lines.append(f"only one object is foreground: {FEW_WORDS}")
     if settings.reduce > 1:
-        lines.append(f"images are reduced {settings.reduce} times, for the labelled objects are "
-                     "large; --reduce 1 leaves them as they are")
+        lines.append(f"images are seen reduced {settings.reduce} times, so that objects fit into a "
+                     "crop; --reduce 1 leaves them as they are")
     return lines
 
 

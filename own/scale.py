@@ -1,7 +1,7 @@
 """How much images are reduced for the network: until the labelled objects fit into a crop.
 
 A crop of a photograph of 12 megapixels shows a piece of one coin, from which nobody could tell what
-a coin is. Thin things keep their pixels. What it is worth: docs/own.md.
+a coin is. Thin things keep their pixels. What it is worth: docs/own_details.md.
 """
 
 import cv2
@@ -28,6 +28,11 @@ def times_reduced(samples):
     return times
 
 
+def is_painted(mask):
+    """Whether a mask, int8 (height, width, 1) with -1 for unlabelled, holds a few strokes."""
+    return (mask >= 0).mean() < 0.5
+
+
 def width_of_objects(mask):
     """How many pixels the labelled objects of a mask measure across, where they are widest.
 
@@ -42,7 +47,7 @@ def width_of_objects(mask):
     widths = np.zeros(count)
     np.maximum.at(widths, objects.ravel(), 2 * to_border.ravel())
     width = float(np.median(widths[objects[foreground > 0]]))
-    if (mask < 0).any():
+    if is_painted(mask):
         width *= STROKES_ACROSS
     return width
 
@@ -52,12 +57,13 @@ def is_thin(mask, times):
 
     Strokes never are, however narrow: they say little of the width of what they lie in.
     """
-    if (mask < 0).any():
+    if is_painted(mask):
         return False
     small = (reduced_mask(mask, times) > 0).astype("uint8")
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN, THIN))
     thick = cv2.morphologyEx(small, cv2.MORPH_OPEN, disc)
-    return thick.sum() < (1 - THIN_SHARE) * small.sum()
+    whole = max(small.sum(), (mask > 0).sum() / times**2)  # some may be gone from the reduced mask
+    return thick.sum() < (1 - THIN_SHARE) * whole
 
 
 def reduced(image, times):

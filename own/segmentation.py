@@ -33,7 +33,7 @@ from test import score_lines
 
 NAMED = 3  # images that are named as those to look at first, or of which something is said
 NOTHING, EVERYTHING = 0.0001, 0.99  # shares of the foreground: less is next to nothing
-# No two images of one of the nine sets in docs/own.md lean both ways by so much.
+# No two images of one of the nine sets in docs/own_details.md lean both ways by so much.
 LEANING = 0.08
 LEAN_PIXELS = 2**16  # so many count, evenly spread
 ANOTHER = "perhaps another kind of image, another exposure, or objects of another size"
@@ -42,7 +42,7 @@ REMARKS = (  # what is said of the images of those rows of metrics.csv for which
      lambda row: float(row["foreground_share"]) <= NOTHING),
     (f"nothing but foreground was found in {{}}: {ANOTHER}",
      lambda row: float(row["foreground_share"]) >= EVERYTHING),
-    ("light and dark seem to be exchanged in {}: invert them, or label one",
+    ("light and dark may be exchanged in {}, or far more or less of them be foreground: look there",
      lambda row: row["negative"] == "yes"),
     ("too faint to be matched in exposure: {}; label one",
      lambda row: row["exposure"] == "too faint to match"),

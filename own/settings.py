@@ -42,7 +42,7 @@ class OwnSettings(Settings):
         "paint": dict(steps=300, learning_rate=0.002, warm_up=0.05, crop=128),
     }
 
-    # Chosen on nine sets of images: docs/own.md.
+    # Chosen on nine sets of images: docs/own_details.md.
     steps: int = with_default("steps", 1000)
     width: float = with_default("width", 0.5)
     loss: str = with_default("loss", "both")

@@ -29,6 +29,8 @@ def summary(rows):
     rows = [row for row in rows if AND not in row["labelled"] and not row["flags"]]
     columns = grouped(rows, "labels", "method")
     shown = [place for place in SUMMARY if place in columns]
+    if not shown:
+        return []
     means, body = {column: [] for column in shown}, []
     for (name,), of_set in grouped(rows, "set").items():
         cells, texts = grouped(of_set, "labels", "method"), []

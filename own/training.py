@@ -25,10 +25,11 @@ from common.folders import check_inputs, holding, in_place_of
 from common.optimizers import compile_training
 from common.screen import STARTED, Screen, command, network_name
 from common.settings import write_settings
-from own.crops import crops, excerpt, read_labelled, reduced_for
+from own.crops import crops, excerpt, read_labelled, prepared_for_training
 from own.exposure import exposure, predict_image
 from own.pictures import draw_fit
-from own.review import mask_lines
+from own.review import FEW_WORDS, mask_lines
+from own.scale import is_painted
 from own.settings import OwnSettings
 from own.strokes import make_own_loss
 from train import PARTS, TrainingState
@@ -108,7 +109,7 @@ def untrained_for(settings, labelled):
     import model
 
     median, deviation = np.mean([exposure(image) for image, _ in labelled], axis=0).T
-    variance = np.maximum(deviation, 0.01) ** 2  # a channel may be empty
+    variance = deviation**2
     foreground = sum(np.count_nonzero(mask > 0) for _, mask in labelled)
     share = foreground / sum(np.count_nonzero(mask >= 0) for _, mask in labelled)
     network = model.build(settings, median.tolist(), variance.tolist(), share)
@@ -189,7 +190,7 @@ def closing_lines(run, settings, record):
     """The last lines: what was trained where, how well it fits, and what to run next."""
     fits = []
     for path, iou, (_, mask) in zip(settings.image, run.iou, run.labelled, strict=True):
-        painted = " on what is painted" if (mask < 0).any() else ""
+        painted = " on what is painted" if is_painted(mask) else ""
         fits.append(f"fit of {os.path.basename(path)}: IoU {iou:.3f}{painted}")
     lines = [
         f"{network_name(settings)} with {run.network.count_params():,} parameters, "
@@ -227,14 +228,15 @@ def main():
     settings = read_command_line()
     check_folder(settings.output, "--output")
     check_inputs(settings.output, "--output", settings.image + settings.mask, FILES)
-    settings, labelled = reduced_for(settings, read_labelled(settings))
+    settings, labelled = prepared_for_training(settings, read_labelled(settings))
     checkpoint = Checkpoint(settings, fingerprint(itertools.chain.from_iterable(labelled)))
     with holding(settings.output, "--output"):
         with Screen("step", settings.steps) as screen, checkpoint:
             from common.backend import describe_machine
 
             record, imported = describe_machine(), time.perf_counter() - STARTED
-            for words in mask_lines(settings):
+            described = mask_lines(settings)
+            for words in described:
                 screen.line(words)
             if words := checkpoint.left_behind():
                 screen.line(words)
@@ -242,4 +244,5 @@ def main():
         run.seconds["import"] = round(imported, 6)
         write_run(run, settings, record)
         checkpoint.remove()
-    print("\n".join(closing_lines(run, settings, record)))
+    warnings = [words for words in described if FEW_WORDS in words]
+    print("\n".join([*closing_lines(run, settings, record), *warnings]))

@@ -11,8 +11,8 @@ from PIL import Image
 from common.backend import keras
 from common.errors import UserError
 from common.images import write_png
-from own.crops import Labelled, Pixels, crops, excerpt, read_labelled
-from own.exposure import best_exposure, exposure, matched, trained_exposure
+from own.crops import Labelled, Pixels, crops, excerpt, prepared_for_training, read_labelled
+from own.exposure import best_exposure, exposure, matched, near, stretch, trained_exposure
 from own.review import mask_lines
 from own.settings import OwnSettings
 from own.strokes import make_own_loss
@@ -123,7 +123,8 @@ def test_images_are_read_in_colour_if_one_is_and_with_their_masks(tmp_path):
     assert np.array_equal(as_they_are[1].image, colour)
     assert all(np.array_equal(read, mask) for _, read in as_they_are)
     before = np.array([exposure(image) for image, _ in as_they_are])
-    after = np.array([exposure(image) for image, _ in read_labelled(files(tmp_path, 2))])
+    _, brought = prepared_for_training(files(tmp_path, 2), read_labelled(files(tmp_path, 2)))
+    after = np.array([exposure(image) for image, _ in brought])
     assert not np.allclose(before[0], before[1], atol=1)
     assert np.allclose(after[..., 0], before[..., 0].mean(axis=0), atol=1e-3)  # medians
     (grey,) = read_labelled(files(tmp_path))
@@ -270,7 +271,9 @@ def test_painted_images_come_to_the_exposure_that_a_network_already_knows(tmp_pa
     first = read_labelled(files(tmp_path))
     trained = trained_exposure(untrained_for(files(tmp_path), first))
     assert trained == pytest.approx(exposure(first[0].image), abs=1e-3)
-    for image, _ in read_labelled(files(tmp_path, 2), trained):
+    both = read_labelled(files(tmp_path, 2))
+    _, both = prepared_for_training(files(tmp_path, 2), both, trained)
+    for image, _ in both:
         assert exposure(image)[0, 0] == pytest.approx(trained[0, 0], abs=1.5)
 
 
@@ -357,3 +360,12 @@ def test_foreground_where_nothing_is_painted_costs_a_little_and_spares_what_look
     assert loss(0.9, 0.1, unlabelled=0.0) == pytest.approx(loss(0.9, 0.9, unlabelled=0.0))
     whole = np.maximum(masks, 0)  # nothing is unlabelled
     assert loss(0.9, 0.7, whole) == pytest.approx(loss(0.9, 0.7, whole, unlabelled=0.0))
+
+
+def test_an_image_with_an_empty_channel_is_at_its_own_exposure():
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), "uint8")
+    image[..., 2] = 0
+    mask = (image[..., :1] > 128).astype("int8")
+    trained = trained_exposure(untrained_for(OwnSettings(width=1 / 16), [Labelled(image, mask)]))
+    assert near(exposure(image), trained)
+    assert stretch(exposure(image), trained) == pytest.approx(1, abs=1e-3)
