@@ -38,8 +38,9 @@ class OwnSettings(Settings):
     recipes: ClassVar[dict] = {
         "own": {},
         # One press of Train on the page: few steps, soon at the full rate. Crops that are smaller
-        # than the experiment's images lie each time another way on the grid of the pooling.
-        "paint": dict(steps=300, learning_rate=0.002, warm_up=0.05, crop=128),
+        # than the experiment's images lie each time another way on the grid of the pooling. Who
+        # paints there paints far from outlines, and blue where too much is found.
+        "paint": dict(steps=300, learning_rate=0.002, warm_up=0.05, crop=128, unlabelled=0.0),
     }
 
     # Chosen on nine sets of images: docs/own_details.md.
