@@ -323,8 +323,8 @@ def closing_lines(settings, rows, folder):
         lines += score_lines(scores, [row["image"] for row in scored])
     lines += remarks(rows)
     if first := least_sure(rows):
-        lines.append(f"look first at {', '.join(first)}, and label one that is wrong; surer ones "
-                     "may be wrong too")
+        lines.append(f"look first at {', '.join(first)}; surer ones may be wrong too. Where it is "
+                     "wrong label one more, whichever")
     contact_sheet = Path(settings.vis, "contact_sheet.png")
     return [*lines, f"look at {contact_sheet}, masks/ and overlays/ beside it"]
 
