@@ -57,7 +57,7 @@ class OwnSettings(Settings):
         160, "own", "side of the crops, pixels",
         metavar="PIXELS", least=SMALLEST_SIDE, most=1024)
     unlabelled: float = setting(
-        1.0, "own", "weight of unlabelled pixels, which are taken for background, beside strokes",
+        1.0, "own", "how much what is not painted is background",
         metavar="WEIGHT", least=0, most=10)
     contrast: float = setting(
         1.4, "own", "crops change in contrast by up to this factor, as photographs differ",
@@ -72,7 +72,7 @@ class OwnSettings(Settings):
         True, "own", "bring each image to the exposure of what was trained on, unless it is near")
 
     reduce: int = setting(
-        0, "own", "images are reduced so many times; 0: as their objects need it",
+        0, "own", "how many times images are reduced; 0: as it suits",
         metavar="TIMES", least=0, most=64)
 
     folder: str | None = setting(None, "segment", "folder of images to segment", metavar="FOLDER")
