@@ -52,11 +52,12 @@ def test_of_blur_and_otsu_the_better_side_counts(tmp_path):
 def test_classifiers_learn_from_labelled_pixels_alone(kind, libraries):
     for library in libraries:
         pytest.importorskip(library, reason=f"{library} is not installed")
-    (image, mask), (X, Y) = sample(), create_data(2)
+    settings = dict(size=(96, 96), radius=(15, 24))
+    (image, mask), (X, Y) = sample(**settings), create_data(2, Settings(**settings))
     every_other = np.random.default_rng(0).random(mask.shape) < 0.5
     for labels in (mask, np.where(every_other, mask, np.int8(-1))):
         probabilities = kind([Labelled(image, labels)]).predict(X[1])
-        assert probabilities.shape == (160, 160, 1)
+        assert probabilities.shape == (96, 96, 1)
         assert ((probabilities > 0.5) == (Y[1] > 0)).mean() > 0.9
 
 
