@@ -38,7 +38,7 @@ from own.images import in_channels, read_image, read_mask
 from own.pretrained import Pretrained
 from own.segmentation import blur_otsu_sides
 from own.settings import OwnSettings
-from own.tables import AND, naming, pair, summary, table, telling
+from own.tables import AND, grouped, naming, pair, summary, table, telling
 from own.training import train_own
 from study.processes import forget_networks, in_processes
 from study.results import PATIENCE, check_numbers
@@ -332,3 +332,8 @@ def main():
     for lines in (summary(rows), table(rows), telling(rows), naming(rows)):
         if lines:
             print("\n".join([*lines, ""]))
+    if len(grouped(rows, "flags")) > 1:  # of the network there are several kinds
+        from own.time_figure import draw_time
+
+        draw_time(rows, Path(output, "compare.png"))
+        print(f"look at {Path(output, 'compare.png')}")

@@ -2,6 +2,7 @@
 
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ from common.errors import UserError
 from common.files import read_table
 from common.settings import Settings
 from data import create_data, write_data
-from own import compare, tables
+from own import compare, tables, time_figure
 from own.crops import Labelled
 from own.forest import Forest
 from own.pretrained import Pretrained
@@ -214,3 +215,16 @@ def test_the_tables_hold_means_and_rank_correlations_of_sets():
     ]
     rows[-1]["labels"] = "strokes"  # in that table otsu has no row
     assert "| strokes | network |" in compare.table(rows)
+
+
+def test_the_figure_of_seconds_has_a_point_for_each_method_and_flags_with_all_sets(tmp_path):
+    rows = []
+    for method, flags, sets in (("network", "", "ab"), ("network", "--steps 9", "ab"),
+                                ("forest", "", "ab"), ("pretrained", "", "a")):
+        for number, name in enumerate(sets):
+            rows.append({"set": name, "labelled": "1", "labels": "mask", "method": method,
+                         "flags": flags, "iou_mean": 0.5, "train_seconds": 10 + number})
+    assert time_figure.points_of(rows) == {
+        "network": [(10.5, 0.5, ""), (10.5, 0.5, "steps 9")], "forest": [(10.5, 0.5, "")]}
+    time_figure.draw_time(rows, tmp_path / "compare.png")
+    assert cv2.imread(str(tmp_path / "compare.png")).shape == (450, 800, 3)
