@@ -324,7 +324,7 @@ def closing_lines(settings, rows, folder):
     lines += remarks(rows)
     if first := least_sure(rows):
         lines.append(f"look first at {', '.join(first)}; surer ones may be wrong too. Where it is "
-                     "wrong label one more, whichever")
+                     "wrong, label one more: no score tells which")
     contact_sheet = Path(settings.vis, "contact_sheet.png")
     return [*lines, f"look at {contact_sheet}, masks/ and overlays/ beside it"]
 
