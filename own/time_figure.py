@@ -43,8 +43,8 @@ def draw_time(rows, path):
             seconds, iou, "o-", color=COLOURS[method], label=method)
         for x, y, label in of_method:
             axes.annotate(label, (x, y), (4, -14), textcoords="offset points")
-    axes.set(xscale="log", xlabel="seconds to learn from one image, one thread")
+    axes.set(xlabel="seconds to learn from one image, one thread", xlim=(0, None))
     axes.set_ylabel("mean IoU of the other images")
-    axes.grid(alpha=0.3, which="both")
+    axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     write_figure(figure, path)
