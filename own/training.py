@@ -4,8 +4,8 @@
     python -m own segment cells
 
 A mask has two values, or labels of objects, or is a transparent PNG with light
-strokes on the foreground and dark ones on the background. Two CPU cores need a little over a
-minute.
+strokes on the foreground and dark ones on the background. Two CPU cores need a
+little over a minute.
 """
 
 import dataclasses
