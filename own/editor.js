@@ -14,8 +14,9 @@ const stage = at(".stage"), circle = at(".circle"), slider = at(".size input")
 const picture = at("canvas.picture").getContext("2d")
 const painted = at("canvas.strokes").getContext("2d")
 
-const prefix = `paint ${props.folder} ` // what is kept of another folder is not ours
+const prefix = `paint ${JSON.stringify(props.folder)} ` // what is kept of others is not ours
 const kept = {} // {name of an image: {height, width, strokes, counts}}
+const unique = `${Date.now()} ${Math.random()}`
 const photograph = new Image()
 let name = "", undone = [], stroke = null, dragged = null, canKeep = true, remark = ""
 let view = {scale: 1, x: 0, y: 0} // a pixel of the image on the screen, and where its corner lies
@@ -64,8 +65,8 @@ function tell() {
 // A name that a tab has until it is closed, also when the page in it is loaded anew.
 function tab() {
     try {
-        return sessionStorage.tab ??= `${Date.now()} ${Math.random()}`
-    } catch { return "" }
+        return sessionStorage.tab ??= unique
+    } catch { return unique }
 }
 
 function startOver() {
@@ -90,7 +91,7 @@ function counted() {
     const pixels = context.getImageData(0, 0, small.width, small.height).data
     const counts = {yellow: 0, blue: 0}
     for (let index = 0; index < pixels.length; index += 4)
-        if (pixels[index + 3] > 127) counts[pixels[index] > 127 ? "yellow" : "blue"] += 1
+        counts[pixels[index] > 127 ? "yellow" : "blue"] += pixels[index + 3] / 255
     for (const colour in counts) counts[colour] = Math.round(counts[colour] / scale ** 2)
     return counts
 }
@@ -188,20 +189,24 @@ function zoom(factor) {
 // What one does
 
 function undo() {
-    if (strokes().length) undone.push(strokes().pop())
+    if (!strokes().length) return
+    undone.push(strokes().pop())
     keep()
     draw()
 }
 
 function redo() {
-    if (undone.length) kept[name].strokes.push(undone.pop())
+    if (!undone.length) return
+    kept[name].strokes.push(undone.pop())
     keep()
     draw()
 }
 
 function press(event) {
+    if (!event.isPrimary) return // a second finger
     const point = pointOf(event)
     painted.canvas.setPointerCapture(event.pointerId)
+    painted.canvas.focus({preventScroll: true}) // Ctrl+Z is no longer of the list of images
     if (tool() == "move" || event.button) {
         dragged = point
     } else if (name) {
@@ -212,6 +217,7 @@ function press(event) {
 }
 
 function move(event) {
+    if (!event.isPrimary) return
     const point = pointOf(event)
     Object.assign(circle.style, {left: `${point[0]}px`, top: `${point[1]}px`})
     circle.style.display = tool() == "move" ? "none" : "block"

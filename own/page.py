@@ -41,7 +41,7 @@ MASKS = " Outlined in light blue is what your masks hold."
 CIRCLES = """ *With its 3.3 million parameters it should memorise the circle that you paint, and
 know nothing of others.*"""
 # Messages of Gradio's own lie where they cover no button.
-STYLE = """#status {min-height: 3.5em}
+STYLE = """#status {min-height: 4.5em}
 #tiles {display: grid; grid-template-columns: 1fr 1fr}
 #tiles img {height: clamp(160px, 50vh - 180px, 400px); object-fit: contain}
 .mistake {border-left: 4px solid #D55E00; padding-left: 8px}
