@@ -341,8 +341,8 @@ class Page:
         from common.backend import describe_machine
         from own.training import finished, write_run
 
-        if ONE_AT_A_TIME.locked():
-            yield self.seen("This waits until a training has ended.")
+        waits = "This waits until a training has ended."
+        yield self.seen(waits if ONE_AT_A_TIME.locked() else "")
         with self.at_work, ONE_AT_A_TIME:
             if not self.state or not self.state.step:
                 raise UserError("No network has learned yet: paint, and press Train first")
@@ -446,8 +446,10 @@ def build(settings, folder):
                         tiles.append(gr.Image(
                             interactive=False, format="jpeg", buttons=[], min_width=100,
                             elem_id=f"{number}"))
-                everything = gr.Button("Segment all images")
-                download = gr.DownloadButton("Download the masks", variant="primary", visible=False)
+                with gr.Row():
+                    everything = gr.Button("Segment all images")
+                    download = gr.DownloadButton(
+                        "Download the masks", variant="primary", visible=False)
         quiet = dict(show_progress="hidden", api_visibility="private")
         answers = [status, name, painting, download, *tiles]
         opened = blocks.load(enter, painting, page, js=editor.OPENED, **quiet)

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import tempfile
-import threading
+import time
 
 from common.command_line import fields_of, parse
 from common.errors import UserError
@@ -55,7 +55,8 @@ def main():
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks
             signal.signal(number, signal.default_int_handler)  # like Ctrl-C
-    temporary = tempfile.TemporaryDirectory(prefix="paint_")
+    # A thread may still write there when it is removed.
+    temporary = tempfile.TemporaryDirectory(prefix="paint_", ignore_cleanup_errors=True)
     with contextlib.suppress(KeyboardInterrupt), temporary as place:
         tempfile.tempdir = place  # whatever the page writes is there
         os.environ["NO_PROXY"], os.environ["GRADIO_ANALYTICS_ENABLED"] = "*", "False"
@@ -69,5 +70,6 @@ def main():
         folder = read_folder(settings)
         address = serve(settings, folder)
         print(f"{len(folder.images)} images: {address} (Ctrl-C ends it)", flush=True)
-        threading.Event().wait()
+        while True:  # a signal that reached another thread is seen when this one wakes
+            time.sleep(1)
     os._exit(0)  # a network may be learning in a thread, in the middle of which Python would abort
