@@ -13,6 +13,7 @@ from common.errors import UserError
 from common.images import write_png
 from own.crops import Labelled, Pixels, crops, excerpt, prepared_for_training, read_labelled
 from own.exposure import best_exposure, exposure, matched, near, stretch, trained_exposure
+from own.images import read_image
 from own.review import mask_lines
 from own.settings import OwnSettings
 from own.strokes import make_own_loss
@@ -369,3 +370,14 @@ def test_an_image_with_an_empty_channel_is_at_its_own_exposure():
     trained = trained_exposure(untrained_for(OwnSettings(width=1 / 16), [Labelled(image, mask)]))
     assert near(exposure(image), trained)
     assert stretch(exposure(image), trained) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("factor", [16, 4])
+def test_sixteen_bits_of_which_few_are_used_come_to_the_exposure_of_eight(tmp_path, factor):
+    shape = np.kron(np.eye(8), np.ones((8, 8))) > 0
+    grey = np.random.default_rng(0).normal(60 + 90 * shape, 8).clip(0, 255).astype("uint8")
+    assert cv2.imwrite(str(tmp_path / "deep.png"), grey.astype("uint16") * factor)
+    image, wanted = read_image(tmp_path / "deep.png"), exposure(grey[..., np.newaxis])
+    seen = matched(image, exposure(image), wanted)
+    assert exposure(seen)[0, 0] == pytest.approx(wanted[0, 0], abs=1)
+    assert exposure(seen)[0, 1] > wanted[0, 1] / 1.5  # contrast is matched nearly, as always
