@@ -3,11 +3,12 @@
 import dataclasses
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from common.errors import UserError
 from data import random_stream
-from own.exposure import exposure, matched
+from own.exposure import STEP_OF_16_BITS, exposure, matched
 from own.images import check_same_size, in_channels, read_image, read_mask
 from own.names import check_pairs
 from own.scale import is_painted, reduced, reduced_mask, times_reduced
@@ -35,8 +36,9 @@ def read_labelled(settings):
     for image_path, mask_path in zip(settings.image, settings.mask, strict=True):
         image, (foreground, is_labelled) = read_image(image_path), read_mask(mask_path)
         check_same_size(image, image_path, is_labelled, mask_path)
-        step = 1 if image.dtype == np.uint8 else 1 / 257  # of the grey values that it may have
-        if image.std(axis=(0, 1)).max() < 0.01 * step:
+        step = 1 if image.dtype == np.uint8 else STEP_OF_16_BITS
+        _, deviation = cv2.meanStdDev(image)  # NumPy would copy a large image to float64
+        if deviation.max() < 0.01 * step:
             raise UserError(f"{image_path} has one grey value alone, or nearly; name an image that "
                             "shows something")
         images.append(image)
@@ -72,7 +74,7 @@ def prepared_for_training(settings, labelled, wanted=None):
         images = [matched(image, present, wanted)
                   for image, present in zip(images, exposures, strict=True)]
     settings = dataclasses.replace(settings, reduce=times)
-    if not any(map(is_painted, masks)):
+    if not any(is_painted(mask >= 0) for mask in masks):
         settings = dataclasses.replace(settings, unlabelled=0.0)
     return settings, list(map(Labelled, images, masks))
 

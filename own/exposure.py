@@ -29,6 +29,9 @@ MIDDLE = 512  # side of the part of an image by which its exposure is chosen, pi
 # Tiles overlap by so many pixels. The network sees further, up to 224, but what lies there changed
 # no more than two pixels in a million of three trained networks.
 MARGIN = 128
+# No two images of one of the nine sets in docs/own_details.md lean both ways by so much.
+LEANING = 0.08
+LEAN_PIXELS = 2**16  # so many count, evenly spread
 WHOLE = (slice(None), slice(None))  # rows and columns
 
 
@@ -42,6 +45,26 @@ def exposure(image):
     median = np.median(pixels, axis=0)
     deviation = np.maximum(pixels.std(axis=0, dtype="float64"), SMALLEST)
     return np.stack([median, deviation], axis=1)
+
+
+def lean(image):
+    """To which side the grey values of an image lean, -1..1: above 0 where few of them are light.
+
+    So it is where light objects lie on a dark background. It is the L-skewness (Hosking 1990), the
+    same at every exposure, and the opposite in the negative. image: (height, width, channels).
+    """
+    grey = in_channels(image, 1).ravel()
+    values = np.sort(grey[:: max(1, grey.size // LEAN_PIXELS)]).astype("float64")
+    values -= values.mean()
+    rank = np.linspace(-1, 1, len(values))
+    spread = (rank * values).mean()
+    skewness = ((1.5 * rank**2 - 0.5) * values).mean()
+    return skewness / max(spread, 1e-9)  # an image may have one grey value alone
+
+
+def are_opposite(one, other):
+    """Whether an image of the one `lean` looks like the negative of one of the other."""
+    return one * other < 0 and min(abs(one), abs(other)) > LEANING
 
 
 def near(present, wanted):

@@ -84,7 +84,7 @@ def draw_fit(names, labelled, predictions, iou, path):
     for name, (image, mask), prediction, score in rows:
         outlines = [(mask > 0, MISSED), (prediction, FALSE_ALARM)]
         caption = f"{name}: IoU {score:.3f}"
-        if is_painted(mask):
+        if is_painted(mask >= 0):
             outlines.insert(1, (mask == 0, AGREEMENT))
             caption += " on what is painted"
             legend = (YOUR_MASK, YOUR_BACKGROUND, THE_NETWORK)

@@ -7,12 +7,12 @@ import numpy as np
 
 from own.decoding import orientation
 from own.images import read_image, read_mask_with_meaning
+from own.scale import is_painted
 
 # Of fewer pixels, or of a single object that is a smaller share of its image, little is learned.
 FEW_PIXELS, SMALL_SHARE = 500, 0.02
 FEW_WORDS = ("so few mean little; the fit will look good, and yet little may be found elsewhere: "
              "label more")
-PAINTED = 0.5  # an image of which less is labelled was painted on
 
 
 def mask_lines(settings):
@@ -27,19 +27,19 @@ def mask_lines(settings):
         foreground = mask.foreground & mask.labelled
         share = foreground.mean()
         pixels += foreground.sum()
-        is_painted = mask.labelled.mean() < PAINTED
+        painted = is_painted(mask.labelled)
         parts, _ = cv2.connectedComponents(foreground.astype("uint8"))
         objects = parts - 1  # the background is one of them
-        words = painted_words(mask) if is_painted else drawn_words(mask, share, objects)
+        words = painted_words(mask) if painted else drawn_words(mask, share, objects)
         lines.append(f"{name}: {words}")
-        if share > mask.labelled.mean() / 2 and not is_painted:
+        if share > mask.labelled.mean() / 2 and not painted:
             lines.append(f"{name}: more than half of it is foreground; is it inverted? The "
                          "foreground is what is to be found")
         if len(np.unique(read_image(image_path)[::3, ::3])) <= 2:
             lines.append(f"{image_name} has two values alone, as masks have; are it and {name} "
                          "exchanged? The image is named first")
         lines += turned_lines(image_path, mask_path)
-    is_small_object = objects == 1 and share < SMALL_SHARE and not is_painted
+    is_small_object = objects == 1 and share < SMALL_SHARE and not painted
     if pixels < FEW_PIXELS:
         lines.append(f"only {pixels} pixels are foreground: {FEW_WORDS}")
     elif len(settings.mask) == 1 and is_small_object:
@@ -57,7 +57,8 @@ def drawn_words(mask, share, objects):
     """
     words = mask.meaning or "foreground is what is painted in a light colour"
     count = "1 object" if objects == 1 else f"{objects} separate objects"
-    words = f"{words}: {100 * share:.3g}% of the image, {count}"
+    pixels = np.count_nonzero(mask.foreground & mask.labelled)
+    words = f"{words}: {pixels:,} pixels, {100 * share:.3g}% of the image, {count}"
     unlabelled = 1 - mask.labelled.mean()
     return f"{words}; {100 * unlabelled:.3g}% is not labelled" if unlabelled else words
 

@@ -28,9 +28,9 @@ def times_reduced(samples):
     return times
 
 
-def is_painted(mask):
-    """Whether a mask, int8 (height, width, 1) with -1 for unlabelled, holds a few strokes."""
-    return (mask >= 0).mean() < 0.5
+def is_painted(labelled):
+    """Whether a mask holds a few strokes. labelled: where it says something, bool, any shape."""
+    return labelled.mean() < 0.5
 
 
 def width_of_objects(mask):
@@ -47,7 +47,7 @@ def width_of_objects(mask):
     widths = np.zeros(count)
     np.maximum.at(widths, objects.ravel(), 2 * to_border.ravel())
     width = float(np.median(widths[objects[foreground > 0]]))
-    if is_painted(mask):
+    if is_painted(mask >= 0):
         width *= STROKES_ACROSS
     return width
 
@@ -57,7 +57,7 @@ def is_thin(mask, times):
 
     Strokes never are, however narrow: they say little of the width of what they lie in.
     """
-    if is_painted(mask):
+    if is_painted(mask >= 0):
         return False
     small = (reduced_mask(mask, times) > 0).astype("uint8")
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THIN, THIN))

@@ -23,7 +23,7 @@ from common.pictures import FALSE_ALARM, MISSED, picked, resized, sheet
 from common.screen import Screen
 from common.settings import read_settings
 from own.decoding import orientation
-from own.exposure import WHOLE, predict_prepared, prepared, uncertainty
+from own.exposure import WHOLE, are_opposite, lean, predict_prepared, prepared, uncertainty
 from own.images import check_same_size, images_and_others_in, images_in, in_8_bits, in_channels
 from own.images import read_image, read_mask
 from own.names import mask_names
@@ -33,9 +33,6 @@ from test import score_lines
 
 NAMED = 3  # images that are named as those to look at first, or of which something is said
 NOTHING, EVERYTHING = 0.0001, 0.99  # shares of the foreground: less is next to nothing
-# No two images of one of the nine sets in docs/own_details.md lean both ways by so much.
-LEANING = 0.08
-LEAN_PIXELS = 2**16  # so many count, evenly spread
 ANOTHER = "perhaps another kind of image, another exposure, or objects of another size"
 REMARKS = (  # what is said of the images of those rows of metrics.csv for which it is true
     (f"nothing was found in {{}}: {ANOTHER}",
@@ -196,21 +193,6 @@ def segment_folder(settings, network, folder, show):
     return rows
 
 
-def lean(image):
-    """To which side the grey values of an image lean, -1..1: above 0 where few of them are light.
-
-    So it is where light objects lie on a dark background. It is the L-skewness (Hosking 1990), the
-    same at every exposure, and the opposite in the negative. image: (height, width, channels).
-    """
-    grey = in_channels(image, 1).ravel()
-    values = np.sort(grey[:: max(1, grey.size // LEAN_PIXELS)]).astype("float64")
-    values -= values.mean()
-    rank = np.linspace(-1, 1, len(values))
-    spread = (rank * values).mean()
-    skewness = ((1.5 * rank**2 - 0.5) * values).mean()
-    return skewness / max(spread, 1e-9)  # an image may have one grey value alone
-
-
 def lean_of_trained(settings):
     """The mean `lean` of the images that were trained on; 0 if none of them is there any more."""
     leans = []
@@ -218,11 +200,6 @@ def lean_of_trained(settings):
         with contextlib.suppress(UserError):
             leans.append(lean(read_image(path)))
     return np.mean(leans) if leans else 0.0
-
-
-def are_opposite(one, other):
-    """Whether an image of the one `lean` looks like the negative of one of the other."""
-    return one * other < 0 and min(abs(one), abs(other)) > LEANING
 
 
 def own_scores(image, prediction, mask, labelled):

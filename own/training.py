@@ -191,7 +191,7 @@ def closing_lines(run, settings, record):
     """The last lines: what was trained where, how well it fits, and what to run next."""
     fits = []
     for path, iou, (_, mask) in zip(settings.image, run.iou, run.labelled, strict=True):
-        painted = " on what is painted" if is_painted(mask) else ""
+        painted = " on what is painted" if is_painted(mask >= 0) else ""
         fits.append(f"fit of {os.path.basename(path)}: IoU {iou:.3f}{painted}")
     lines = [
         f"{network_name(settings)} with {run.network.count_params():,} parameters, "

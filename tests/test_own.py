@@ -56,7 +56,8 @@ def test_one_labelled_image_is_learned_and_what_cannot_be_known_is_said(segmente
         "model.keras", "settings.json", "history.csv", "fit.png", ".files.json", ".lock"}
     settings = read_settings(output / "settings.json", OwnSettings)
     assert settings.image == (str(folder / "cells" / "a cell 1.png"),)
-    assert re.search(r"^a cell 1 mask\.png: foreground is 255: [\d.]+% of the image, \d+ ",
+    assert re.search(r"^a cell 1 mask\.png: foreground is 255: [\d,]+ pixels, [\d.]+% of the "
+                     r"image, \d+ ",
                      trained.stdout, re.MULTILINE)
     fit = re.search(r"fit of a cell 1\.png: IoU (0\.\d+)", trained.stdout)
     assert float(fit[1]) > 0.9

@@ -202,19 +202,23 @@ PAINTED[10:20], PAINTED[50:60] = (0, 0, 0, 255), (255, 255, 255, 255)
 
 
 @pytest.mark.parametrize(("mask", "first", "second"), [
-    (spots(9, 20) * 255, "foreground is 255: 9% of the image, 9 separate objects", None),
+    (spots(9, 20) * 255, "foreground is 255: 3,600 pixels, 9% of the image, 9 "
+     "separate objects", None),
     (spots(9, 20) * (np.indices((200, 200))[0] // 60 + 1),
-     "foreground is all above 0 (1, 2, 3): 9% of the image, 9 separate objects", None),
-    (255 - spots(9, 20) * 255, "foreground is 255: 91% of the image, 1 object",
+     "foreground is all above 0 (1, 2, 3): 3,600 pixels, 9% of the image, 9 separate "
+     "objects", None),
+    (255 - spots(9, 20) * 255, "foreground is 255: 36,400 pixels, 91% of the image, 1 object",
      "more than half of it is foreground; is it inverted?"),
-    (spots(9, 4) * 255, "foreground is 255: 0.36% of the image, 9 separate objects",
+    (spots(9, 4) * 255, "foreground is 255: 144 pixels, 0.36% of the image, 9 separate objects",
      "only 144 pixels are foreground: so few mean little"),
-    (spots(1, 25) * 255, "foreground is 255: 1.56% of the image, 1 object",
+    (spots(1, 25) * 255, "foreground is 255: 625 pixels, 1.56% of the image, 1 object",
      "only one object is foreground: so few mean little"),
-    (spots(1, 100) * 255, "foreground is 255: 25% of the image, 1 object", None),  # a leaf
+    (spots(1, 100) * 255, "foreground is 255: 10,000 pixels, 25% of the image, 1 object",  # a leaf
+     None),
     (PAINTED, "2,000 pixels are painted as foreground, 2,000 as background", None),
     (np.where(spots(9, 20), 255, np.where(spots(9, 28), 128, 0)),
-     "foreground is 255; 128 is not labelled: 9% of the image, 9 separate objects; 8.64% is "
+     "foreground is 255; 128 is not labelled: 3,600 pixels, 9% of the image, 9 separate objects; "
+     "8.64% is "
      "not labelled", None),
 ])
 def test_every_mask_is_described_and_a_doubtful_one_asked_about(tmp_path, mask, first, second):
@@ -231,7 +235,7 @@ def test_an_image_that_looks_like_a_mask_is_asked_about_and_a_tag_that_inverts_n
     tifffile.imwrite(tmp_path / "0_mask.tif", spots(9, 20))
     settings = files(tmp_path, mask=(f"{tmp_path}/0_mask.tif",))
     lines = mask_lines(settings)
-    assert "255 (its tag says that white is 0; the stored values count): 9% of" in lines[0]
+    assert "255 (its tag says that white is 0; the stored values count): 3,600 pixels" in lines[0]
     assert "0.png has two values alone, as masks have" in lines[1]
 
 
