@@ -10,8 +10,8 @@ from common.backend import keras
 from common.command_line import fields_of, parse
 from common.compared_networks import convolutions, dense, pixel
 from common.errors import run_script
-from common.layers import Border, Coordinates, convolution, initial_logit, layers
-from common.layers import output_convolution, scaled
+from common.layers import Border, Coordinates, MaxPooling2D, convolution, initial_logit
+from common.layers import layers, output_convolution, scaled
 from common.settings import Settings
 from common.tiles import averaged, in_tiles
 
@@ -35,7 +35,7 @@ def unet(x, settings, logit):
     for level, filters in enumerate(DOWN, start=1):
         x = double_convolution(x, filters, settings, f"down_{level}", level)
         across.append(x)
-        x = layers.MaxPooling2D(2, name=f"down_{level}_pool")(x)
+        x = MaxPooling2D(2, name=f"down_{level}_pool")(x)
 
     x = double_convolution(x, BOTTOM, settings, "bottom", 6)  # (n, 5, 5, 512) for 160 x 160
 

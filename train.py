@@ -19,6 +19,7 @@ from common.folders import check_inputs, holding, in_place_of
 from common.optimizers import compile_training
 from common.screen import STARTED, Screen, Stopwatch, closing_words
 from common.settings import Settings, write_settings
+from common.steps import make_steps, steps_at_once
 from data import augment, create_data, random_stream, training_masks
 from data import data_files, write_data
 
@@ -75,12 +76,16 @@ def train(settings, report=lambda step, row: None, checkpoint=None, follow=None)
     checkpoint.restore(network, state)
 
     evaluated, shown = evaluation_steps(settings), snapshot_steps(settings)
-    first = max(1, state.step + 1)  # takes longer than the others: the network is traced
-    batches = samples_in_turn(settings, X, targets, skip=first - 1)
-    for step in range(state.step + 1, settings.steps + 1):
-        if step > 0:
-            with state.seconds("trace" if step == first else "steps"):
-                network.train_on_batch(*next(batches))
+    done = max(0, state.step)
+    batches = samples_in_turn(settings, X, targets, skip=done)
+    at_once = 1 if follow else steps_at_once(settings)
+    take_steps = make_steps(network, settings, at_once)
+    part = "trace"  # the first steps take longer than the others: the network is traced
+    for step in stopping_steps(settings, state.step, at_once):
+        if step > done:
+            with state.seconds(part):
+                take_steps(batches, step - done)
+            done, part = step, "steps"
         if step in evaluated:
             n = settings.validation if step == settings.steps else settings.watch
             with state.seconds("evaluation" if step > 0 else "trace"):
@@ -114,9 +119,7 @@ def samples_in_turn(settings, X, targets, skip=0):
     brings the random stream to where an interrupted training left it.
     """
     import model
-    from common.backend import keras
-    images = keras.ops.convert_to_tensor(model.pad(X))
-    masks = keras.ops.convert_to_tensor(model.pad(targets))
+    images, masks = model.pad(X), model.pad(targets)
     generator = random_stream(settings.seed, "augmentation")
     for step in itertools.count():
         n = step % len(X)
@@ -135,6 +138,12 @@ def evaluation_steps(settings):
     return sorted({round(share**2 * settings.steps) for share in shares})
 
 
+def stopping_steps(settings, done, at_once):
+    """The steps beyond `done` where it stops to look: those evaluated, and every `at_once`."""
+    stops = {*evaluation_steps(settings), *range(0, settings.steps + 1, at_once)}
+    return sorted(step for step in stops if step > done)
+
+
 def snapshot_steps(settings):
     """The evaluation steps that progress.png shows: those nearest to SNAPSHOTS."""
     steps = np.array(evaluation_steps(settings))
@@ -151,7 +160,8 @@ def evaluate(network, X, Y, X_val, Y_val):
     from common.backend import keras
     P = model.predict(network, np.concatenate([X, X_val]))
     P, P_val = np.split(P, [len(X)])
-    loss = keras.ops.convert_to_numpy(network.loss(Y, P))
+    masks, probabilities = map(keras.ops.convert_to_tensor, (Y, P))
+    loss = keras.ops.convert_to_numpy(network.loss(masks, probabilities))
     row = {"loss": loss.mean().item(), **metrics.scores(Y, P, Y_val, P_val)}
     return row, P, P_val
 

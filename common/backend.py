@@ -12,8 +12,11 @@ import platform
 import shutil
 import sys
 
+from common.errors import stop
 from common.files import commit
 from common.screen import silent
+
+BACKENDS = ("tensorflow", "jax", "torch")
 
 
 @contextlib.contextmanager
@@ -46,18 +49,27 @@ def keep_memory():
 
 
 @contextlib.contextmanager
+def hidden(name):
+    """Let a package seem not to be installed, unless it is imported already."""
+    hides = sys.modules.setdefault(name, None) is None
+    try:
+        yield
+    finally:
+        if hides:
+            del sys.modules[name]
+
+
+@contextlib.contextmanager
 def short_import():
     """Import Keras without what would make that longer, and the exit too (docs/speed.md)."""
     # It makes half a million objects, which stay: to look for garbage among them finds none.
     collecting = gc.isenabled()
     gc.disable()
-    # Keras imports Matplotlib for galleries that nothing here uses, and does without it.
-    hidden = sys.modules.setdefault("matplotlib", None) is None
     try:
-        yield
+        # Keras imports Matplotlib for galleries that nothing here uses, and does without it.
+        with hidden("matplotlib"):
+            yield
     finally:
-        if hidden:
-            del sys.modules["matplotlib"]
         gc.freeze()  # nor is any looked for later; at the exit that took most of a second
         if collecting:
             gc.enable()
@@ -69,8 +81,23 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 # TensorFlow on a CPU keeps what computes the gradient of a kernel, in place of setting it up anew.
 os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "0")
-with quiet_start(), short_import():
-    import keras
+try:
+    with quiet_start(), short_import():
+        import keras
+    if keras.backend.backend() not in BACKENDS:
+        raise ValueError(f"{keras.backend.backend()} cannot train")
+except (ModuleNotFoundError, ValueError) as error:  # a package is missing, or a value is wrong
+    stop(f"Keras cannot start ({error}); install what is missing, or set the environment variable "
+         f"KERAS_BACKEND to one of {', '.join(BACKENDS)}, or mend keras.json in ~/.keras")
+# What the code relies on, whatever ~/.keras/keras.json says.
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
+keras.config.set_image_data_format("channels_last")
+if keras.backend.backend() != "tensorflow":
+    with hidden("tensorflow"):
+        keras.utils.set_random_seed(0)  # looks for TensorFlow, for which it would wait each time
+if keras.backend.backend() == "jax":
+    from common import compiled  # noqa: F401 - keeps what is compiled
 
 
 def device():

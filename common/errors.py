@@ -54,6 +54,12 @@ def drawing():
         traceback.print_exc()
 
 
+def stop(message):
+    """End the script with one sentence on stderr, status 2."""
+    print(f"{script_name()}: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 def run_script(main):
     """Call `main` and end as a script should: a `UserError` is one sentence on stderr, status 2.
 
@@ -65,7 +71,7 @@ def run_script(main):
         main()
         return
     except UserError as error:
-        message, status = f"{script_name()}: {error}", 2
+        stop(error)
     except KeyboardInterrupt as interrupt:
         message, status = "; ".join(["\ninterrupted", *map(str, interrupt.args)]), 130
     except BrokenPipeError:  # the reader of the output, `head` for example, has gone

@@ -7,6 +7,10 @@ import numpy as np
 from common.backend import keras
 
 layers, ops = keras.layers, keras.ops
+MaxPooling2D, VarianceScaling = layers.MaxPooling2D, keras.initializers.VarianceScaling
+if keras.backend.backend() == "jax":
+    from common.on_jax import MaxPooling2D, VarianceScaling  # noqa: F811
+
 OUTPUT = 0  # the level of the last convolution, for --gain
 
 
@@ -108,12 +112,11 @@ def initializer(settings, level=1):
     Keras 2.0.4 truncated a normal distribution without making up for the variance that is lost.
     """
     gain = settings.gain if among(level, settings.gain_levels) else 1.0
-    scaling = keras.initializers.VarianceScaling
     if settings.initial_weights == "2017":
-        return scaling(2 * 0.87962566103423978**2 * gain**2, "fan_in", "truncated_normal")
+        return VarianceScaling(2 * 0.87962566103423978**2 * gain**2, "fan_in", "truncated_normal")
     if level == OUTPUT:
-        return scaling(gain**2, "fan_avg", "uniform")
-    return scaling(2 * gain**2, "fan_in", "truncated_normal")
+        return VarianceScaling(gain**2, "fan_avg", "uniform")
+    return VarianceScaling(2 * gain**2, "fan_in", "truncated_normal")
 
 
 def initial_logit(settings, share):

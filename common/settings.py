@@ -81,6 +81,8 @@ class Settings:
     precision: str = setting(
         "float32", "training", "numbers to compute with; weights stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"))
+    deterministic: bool = setting(
+        False, "training", "bit for bit the same on a GPU too, where it may take longer")
     # Validation IoU is 0.95 after 15 to 25 steps (docs/bench.csv); then the rate falls to 0.
     steps: int = setting(80, "training", "optimiser updates, one image each", least=1)
     loss: str = setting(

@@ -1,0 +1,42 @@
+"""Steps of a training: one by one, or on a GPU with JAX several at once."""
+
+import itertools
+
+AT_ONCE = 50  # steps; more gain nothing, for a step takes longer than to start it
+PIXELS = 2**22  # of the images and masks that wait for their step on the GPU, at most
+
+
+def steps_at_once(settings):
+    """How many steps are done between two looks at the network, at most: 1 but on a GPU with JAX.
+
+    There most of a step is to start it: 7 ms one by one, 1.5 at once (docs/speed.md).
+    """
+    if not computes_several():
+        return 1
+    height, width = settings.size
+    return max(1, min(AT_ONCE, PIXELS // (height * width)))
+
+
+def computes_several():
+    """Whether steps are done at once here. XLA on a CPU uses one core for what is in a loop."""
+    from common.backend import device, keras
+
+    return keras.backend.backend() == "jax" and device() != "CPU"
+
+
+def make_steps(network, settings, at_once):
+    """How a compiled network takes its steps: a function `take_steps(samples, count)`.
+
+    It trains the network by `count` steps, at_once at most, on as many (image, mask) of the
+    iterator `samples`, both (1, height, width, channels), and returns the losses, float (count,).
+    """
+    if computes_several():
+        from common.on_jax import several_steps
+
+        return several_steps(network, settings, at_once)
+
+    def take_steps(samples, count):
+        pairs = itertools.islice(samples, count)
+        return [float(network.train_on_batch(*pair)) for pair in pairs]
+
+    return take_steps
