@@ -78,7 +78,7 @@ def train(settings, report=lambda step, row: None, checkpoint=None, follow=None)
     evaluated, shown = evaluation_steps(settings), snapshot_steps(settings)
     done = max(0, state.step)
     batches = samples_in_turn(settings, X, targets, skip=done)
-    at_once = 1 if follow else steps_at_once(settings)
+    at_once = 1 if follow else steps_at_once(*settings.size)
     take_steps = make_steps(network, settings, at_once)
     part = "trace"  # the first steps take longer than the others: the network is traced
     for step in stopping_steps(settings, state.step, at_once):

@@ -79,6 +79,8 @@ keep_memory()
 # A GPU's memory is taken as it is needed; must be known before the backend starts.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+# Without this PyTorch cannot compute the same bits each time on a GPU.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 # TensorFlow on a CPU keeps what computes the gradient of a kernel, in place of setting it up anew.
 os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "0")
 try:
@@ -104,6 +106,24 @@ def device():
     """Where the network runs: 'CPU', 'GPU:0', 'cuda:0' or the like, by where a tensor lies."""
     name = str(keras.ops.zeros(1).device).rpartition("/")[2].removeprefix("device:")
     return "CPU" if "cpu" in name.lower() else name
+
+
+def compute_the_same_bits():
+    """Let a GPU compute the same bits each time, on JAX as far as `steps.make_steps` asks it to.
+
+    A CPU does so anyway.
+    """
+    backend = keras.backend.backend()
+    if device() == "CPU" or backend == "jax":
+        return
+    if backend == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True)
+    else:
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
 
 
 def cores():

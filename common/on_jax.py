@@ -58,7 +58,7 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
 
 
 def several_steps(network, settings, at_once):
-    """`make_steps` as one program of JAX, which makes up to `at_once` of Keras' own steps."""
+    """`steps.make_steps` as one program of JAX, which takes up to `at_once` of Keras' own steps."""
     metrics = [variable.value for variable in network.metrics_variables]  # of no step yet
 
     def loop(state, images, masks, count):  # images, masks: (at_once, 1, height, width, channels)
@@ -84,6 +84,6 @@ def several_steps(network, settings, at_once):
         for kind, values in zip(variables, state, strict=True):
             for variable, value in zip(kind, values, strict=True):
                 variable.assign(value)
-        return np.asarray(losses)[:count]  # waits for them
+        return np.asarray(losses)[:count].tolist()  # waits for them
 
     return take_steps

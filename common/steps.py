@@ -6,14 +6,13 @@ AT_ONCE = 50  # steps; more gain nothing, for a step takes longer than to start 
 PIXELS = 2**22  # of the images and masks that wait for their step on the GPU, at most
 
 
-def steps_at_once(settings):
-    """How many steps are done between two looks at the network, at most: 1 but on a GPU with JAX.
+def steps_at_once(height, width):
+    """How many steps on images of that size are done at once, at most: 1 but on a GPU with JAX.
 
     There most of a step is to start it: 7 ms one by one, 1.5 at once (docs/speed.md).
     """
     if not computes_several():
         return 1
-    height, width = settings.size
     return max(1, min(AT_ONCE, PIXELS // (height * width)))
 
 
@@ -28,7 +27,7 @@ def make_steps(network, settings, at_once):
     """How a compiled network takes its steps: a function `take_steps(samples, count)`.
 
     It trains the network by `count` steps, at_once at most, on as many (image, mask) of the
-    iterator `samples`, both (1, height, width, channels), and returns the losses, float (count,).
+    iterator `samples`, both (1, height, width, channels), and returns their losses.
     """
     if computes_several():
         from common.on_jax import several_steps

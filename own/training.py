@@ -26,6 +26,7 @@ from common.folders import check_inputs, holding, in_place_of
 from common.optimizers import compile_training
 from common.screen import STARTED, Screen, command, network_name
 from common.settings import write_settings
+from common.steps import make_steps, steps_at_once
 from own.crops import crops, excerpt, read_labelled, prepared_for_training
 from own.exposure import exposure, predict_image
 from own.pictures import draw_fit
@@ -80,26 +81,34 @@ def train_own(settings, labelled, report=lambda step, row: None, checkpoint=None
 def training_steps(network, settings, labelled, state):
     """Train from the step of `state` to the settings' last, and yield the number of each step.
 
-    Over all of them RECORDS rows go into the history: the mean loss since the row before.
+    On a GPU several are done at once, and the last of them is yielded. RECORDS rows go into the history: the mean loss since the row before.
     """
-    import model
-
     shares = np.linspace(0, 1, RECORDS + 1)[1:]
     record_at = {max(1, round(share * settings.steps)) for share in shares}
     first = state.step + 1
-    samples = itertools.islice(crops(labelled, settings), state.step, None)
-    for step in range(first, settings.steps + 1):
-        image, mask = next(samples)
+    samples = padded(itertools.islice(crops(labelled, settings), state.step, None))
+    at_once = steps_at_once(settings.crop, settings.crop)
+    take_steps = make_steps(network, settings, at_once)
+    stops = {first, *record_at, *range(0, settings.steps + 1, at_once)}
+    for step in sorted(stop for stop in stops if first <= stop <= settings.steps):
         with state.seconds("trace" if step == first else "steps"):  # the first one takes longer
-            loss = network.train_on_batch(model.pad(image), model.pad(mask))
+            losses = take_steps(samples, step - state.step)
         state.step = step
-        state.losses.append(float(loss))
+        state.losses += losses
         if step in record_at:
             seconds = round(sum(state.seconds.values()), 2)
             row = {"step": step, "seconds": seconds, "loss": np.mean(state.losses)}
             state.history.append(row)
             state.losses.clear()
         yield step
+
+
+def padded(samples):
+    """Images and masks of an iterator, (1, height, width, channels), padded for the network."""
+    import model
+
+    for image, mask in samples:
+        yield model.pad(image), model.pad(mask)
 
 
 def untrained_for(settings, labelled):

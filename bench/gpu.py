@@ -1,0 +1,201 @@
+"""What a GPU gives, on each backend that is installed: one command for whoever has a card.
+
+It runs on a CPU too, where it takes longer.
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import train
+from bench import peers
+from bench.measurements import REPOSITORY, isolated, seconds, step_and_floor
+from common.files import read_table, write_bytes
+from common.settings import Settings, read_settings, training_flags
+from common.steps import make_steps, steps_at_once
+from data import create_data
+
+BACKENDS = ("jax", "torch", "tensorflow")  # those first of which most is asked
+LATER = 3  # runs after the first, of which the median counts
+LOOKS = 4  # times that as many steps as are done at once are timed
+SEEDS = 5  # for what half precision loses
+PROCESSES = 8  # trainings at a time
+LONGEST = 450  # seconds after which nothing more is begun
+# The columns of the table, each a row of the CSV for each backend.
+COLUMNS = ("first run", "later runs", "test.py", "step", "step, half the width", "step by itself",
+           "floor of a step", "images", "peak memory of the GPU", "same bits", "validation IoU",
+           "deterministic: step", "deterministic: same bits", "bfloat16: step",
+           "bfloat16: IoU less", "study")
+started = time.perf_counter()
+
+
+def gpu(settings, options):
+    """What a GPU gives on each installed backend; under 8 minutes. Only if it is named."""
+    rows = {}
+    for backend in BACKENDS:
+        if importlib.util.find_spec(backend) is None:
+            print(f"  {backend} is left out, for it is not installed", flush=True)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            with environment(KERAS_BACKEND=backend, XDG_CACHE_HOME=folder):
+                for part in (of_scripts, of_steps, of_half_precision, of_the_study):
+                    if time.perf_counter() - started > LONGEST:
+                        print(f"  {part.__name__} on {backend} is left out, for time is short")
+                        continue
+                    print(f"  {backend}: {part.__doc__.splitlines()[0]}", flush=True)
+                    for (name, unit), value in part(settings, Path(folder)).items():
+                        rows[f"{backend}, {name}", unit] = value
+    return {**rows, **peers.peers(settings, options)}
+
+
+@contextlib.contextmanager
+def environment(**variables):
+    """Processes that start meanwhile find these environment variables."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def of_scripts(settings, folder):
+    """train.py for the first time and later, test.py, and whether two runs are the same bits."""
+    rows = {}
+    for prefix, changes in (("", {}), ("deterministic: ", {"deterministic": True})):
+        times, outputs = [], []
+        for number in range(2 if changes else 1 + LATER):
+            output = folder / f"{prefix.strip(': ')}{number}"
+            changed = dataclasses.replace(settings, output=str(output), **changes)
+            times.append(script("train.py", *training_flags(changed), "--output", str(output)))
+            outputs.append(output)
+        rows[f"{prefix}same bits", ""] = isolated(same_weights, *outputs[-2:])
+        if not changes:
+            rows["first run", "s"] = times[0]
+            rows["later runs", "s"] = statistics.median(times[1:])
+            rows["test.py", "s"] = script(
+                "test.py", "--output", str(output), "--vis", str(folder / "vis"))
+            rows["validation IoU", ""] = float(
+                read_table(output / "history.csv")[-1]["val_iou_mean"])
+    return rows
+
+
+def script(name, *flags):
+    """Seconds that a script takes, with a Python and a backend of its own."""
+    command = [sys.executable, REPOSITORY / name, *shlex.split(" ".join(flags))]
+    return seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+
+
+def same_weights(one, other):
+    """1 if the networks in two folders have the same weights, bit for bit, else 0."""
+    from common import model_file
+
+    networks = [model_file.load(folder / "model.keras").get_weights() for folder in (one, other)]
+    return int(all(map(np.array_equal, *networks)))
+
+
+def of_steps(settings, folder):
+    """A step by itself and many at once, its floor, prediction, and the memory of the GPU."""
+    half = dataclasses.replace(settings, width=settings.width / 2)
+    exactly = dataclasses.replace(settings, deterministic=True)
+    by_itself, floor, image, _ = isolated(step_and_floor, settings, 20, 100)
+    step, memory = isolated(step_at_once, settings)
+    rows = {
+        ("step", "ms"): step * 1e3,
+        ("step, half the width", "ms"): isolated(step_at_once, half)[0] * 1e3,
+        ("step by itself", "ms"): by_itself * 1e3,
+        ("deterministic: step", "ms"): isolated(step_at_once, exactly)[0] * 1e3,
+        ("floor of a step", "ms"): floor * 1e3,
+        ("images", "images/s"): 1 / image,
+    }
+    if memory:
+        rows["peak memory of the GPU", "GB"] = memory / 1e9
+    return rows
+
+
+def step_at_once(settings):
+    """Seconds of a step where as many are done at once as train.py does, and the GPU's memory."""
+    X, Y = create_data(1, settings)
+    network = train.compile_network(settings, X, Y)
+    samples = train.samples_in_turn(settings, X, Y)
+    at_once = steps_at_once(*settings.size)
+    take_steps = make_steps(network, settings, at_once)
+    take_steps(samples, at_once)  # traces
+    times = [seconds(lambda: take_steps(samples, at_once)) for _ in range(LOOKS)]
+    return statistics.median(times) / at_once, gpu_memory()
+
+
+def gpu_memory():
+    """The most bytes of a GPU that this process held at a time; 0 on a CPU."""
+    from common.backend import device, keras
+
+    backend = keras.backend.backend()
+    if device() == "CPU":
+        return 0
+    if backend == "jax":
+        import jax
+
+        return jax.local_devices()[0].memory_stats()["peak_bytes_in_use"]
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.max_memory_allocated()
+    import tensorflow
+
+    return tensorflow.config.experimental.get_memory_info("GPU:0")["peak"]
+
+
+def of_half_precision(settings, folder):
+    """What bfloat16 gains, and what it loses in IoU."""
+    half = dataclasses.replace(settings, precision="mixed_bfloat16")
+    step, _ = isolated(step_at_once, half)
+    lost = isolated(unseen_iou, settings) - isolated(unseen_iou, half)
+    return {("bfloat16: step", "ms"): step * 1e3, ("bfloat16: IoU less", ""): lost}
+
+
+def unseen_iou(settings):
+    """The mean validation IoU of SEEDS trainings."""
+    scores = []
+    for seed in range(SEEDS):
+        run = train.train(dataclasses.replace(settings, seed=seed))
+        scores.append(run.history[-1]["val_iou_mean"])
+    return statistics.mean(scores)
+
+
+def of_the_study(settings, folder):
+    """Rows a minute of the study, several trainings at a time."""
+    words = ["results", "--only", "this recipe", "--seeds", str(PROCESSES // 2)]
+    words += ["--processes", str(PROCESSES), "--output", str(folder / "study")]
+    command = [sys.executable, "-m", "study", *words]
+    took = seconds(lambda: subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, cwd=REPOSITORY))
+    return {("study", "rows a minute"): 60 * PROCESSES / took}
+
+
+def write_report(summary, path):
+    """The rows of the benchmark, as `bench.__main__.summarise` makes them, as a table in Markdown.
+
+    One column for each backend; PyTorch's own steps below.
+    """
+    values = {row["row"]: f"{float(row['median']):.3g} {row['unit']}".strip() for row in summary}
+    found = [name for name in BACKENDS if any(row.startswith(f"{name}, ") for row in values)]
+    lines = [f"| | {' | '.join(found)} |", "|---" * (1 + len(found)) + "|"]
+    for column in COLUMNS:
+        cells = [values.pop(f"{backend}, {column}", "") for backend in found]
+        lines.append(f"| {column} | {' | '.join(cells)} |")
+    lines.append("")
+    for row, value in values.items():
+        lines.append(f"* {row}: {value}")
+    write_bytes(path, "\n".join([*lines, ""]).encode())
+    return lines
