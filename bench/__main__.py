@@ -32,6 +32,10 @@ GROUPS = {
     "growth": growth.growth,
 }
 
+# How long a round of each takes, roughly, on the machine of docs/speed.md; of a race each step too.
+SECONDS = {"step": 10, "large": 30, "own": 110, "data": 5, "scripts": 30, "race": 45, "growth": 90}
+SECONDS_OF_A_RACE_STEP = 0.4
+
 
 def command_line():
     """What was typed: `Settings`, `Options`, and the names of the groups, if any.
@@ -90,6 +94,14 @@ def summarise(rows, device):
     return summary
 
 
+def rough_minutes(options, groups):
+    """About how long the groups take in all, minutes."""
+    seconds = sum(SECONDS.get(name, 60) for name in groups)
+    if "race" in groups:
+        seconds += options.cap * SECONDS_OF_A_RACE_STEP
+    return max(1, round(options.repeats * seconds / 60))
+
+
 def end_all(number, frame):
     """End as by Ctrl-C in a terminal, which reaches the processes that this one has started too."""
     for process in psutil.Process().children(recursive=True):
@@ -105,6 +117,8 @@ def main():
     record = measurements.isolated(measurements.machine)
     versions = (f"{name} {version}" for name, version in record["versions"].items())
     print(", ".join([record["device"], *versions]))
+    print(f"about {rough_minutes(options, groups)} min on two quiet cores with AVX-512, without it "
+          "two to three times as long")
     line = "{row:38}{median:>10} {unit:9}{least:>10}{most:>10}{n:>3}"
     print(line.format(row="", median="median", unit="", least="least", most="most", n="n"))
     path = Path(settings.output, f"{'_'.join(['bench', *named])}.csv")
