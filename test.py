@@ -67,7 +67,7 @@ def write_test(X, Y, predictions, scores, folder):
         paths = [new / row["image"] for row in rows]
         with drawing(), ThreadPoolExecutor() as pool:  # OpenCV runs without Python's lock
             list(pool.map(pictures.test_picture, X, Y, predictions, titles, paths))
-            pictures.overview(Y, predictions, drawn["iou"], title, new / "overview.png")
+            pictures.overview(X, Y, predictions, drawn["iou"], title, new / "overview.png")
 
 
 def describe_data(settings):

@@ -180,7 +180,9 @@ def write_run(run, settings, record):
             write_table(run.history, folder / "history.csv")
         with run.seconds("pictures"), drawing():
             from common import plots
-            plots.curves(run.history, folder / "curves.png")
+            _, Y_val = run.validation
+            scored = metrics.iou(Y_val, metrics.predicted(run.probabilities))
+            plots.curves(run.history, scored, folder / "curves.png")
             plots.progress(run.train, run.validation, run.snapshots, folder / "progress.png")
         seconds = {part: run.seconds.get(part, 0.0) for part in PARTS}
         write_settings(settings, {**record, "seconds": seconds}, folder / "settings.json")

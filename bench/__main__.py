@@ -5,9 +5,13 @@ machine does meanwhile falls on all rows alike. Flags of train.py change what is
 choose a part of it:
 """
 
+import contextlib
 import dataclasses
+import signal
 import statistics
 from pathlib import Path
+
+import psutil
 
 from bench import growth, measurements, peers
 from bench.measurements import Options
@@ -27,6 +31,10 @@ GROUPS = {
     "peers": peers.peers,
     "growth": growth.growth,
 }
+
+# How long a round of each takes, roughly, on the machine of docs/speed.md; of a race each step too.
+SECONDS = {"step": 10, "large": 30, "own": 110, "data": 5, "scripts": 30, "race": 45, "growth": 90}
+SECONDS_OF_A_RACE_STEP = 0.4
 
 
 def command_line():
@@ -61,7 +69,10 @@ def command_line():
 
 
 def measure(settings, options, groups):
-    """The groups in turn, as often as the options say; after each round {(row, unit): values}."""
+    """The groups in turn, as often as the options say.
+
+    After each group {(row, unit): values} so far, and which of the rows are those of the group.
+    """
     rows = {}
     for repeat in range(options.repeats):
         settings = dataclasses.replace(settings, seed=repeat)
@@ -70,7 +81,7 @@ def measure(settings, options, groups):
             measured = measurements.isolated(GROUPS[name], settings, options)
             for row, value in measured.items():
                 rows.setdefault(row, []).append(value)
-        yield rows
+            yield rows, list(measured)
 
 
 def summarise(rows, device):
@@ -83,23 +94,44 @@ def summarise(rows, device):
     return summary
 
 
+def rough_minutes(options, groups):
+    """About how long the groups take in all, minutes."""
+    seconds = sum(SECONDS.get(name, 60) for name in groups)
+    if "race" in groups:
+        seconds += options.cap * SECONDS_OF_A_RACE_STEP
+    return max(1, round(options.repeats * seconds / 60))
+
+
+def end_all(number, frame):
+    """End as by Ctrl-C in a terminal, which reaches the processes that this one has started too."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT)
+    raise KeyboardInterrupt
+
+
 def main():
     settings, options, named = command_line()
+    signal.signal(signal.SIGTERM, end_all)
     groups = named or tuple(GROUPS)
     record = measurements.isolated(measurements.machine)
     versions = (f"{name} {version}" for name, version in record["versions"].items())
-    print(", ".join([record["device"], *versions]), flush=True)
-    path = Path(settings.output, f"{'_'.join(['bench', *named])}.csv")
-    for rows in measure(settings, options, groups):
-        summary = summarise(rows, record["device"])
-        if summary:
-            write_table(summary, path)  # after each round: an interrupted one leaves those before
-    if not summary:
-        raise UserError("nothing could be measured; name another group, or do as is said above")
+    print(", ".join([record["device"], *versions]))
+    print(f"about {rough_minutes(options, groups)} min on two quiet cores with AVX-512, without it "
+          "two to three times as long")
     line = "{row:38}{median:>10} {unit:9}{least:>10}{most:>10}{n:>3}"
     print(line.format(row="", median="median", unit="", least="least", most="most", n="n"))
-    for row in summary:
-        print(line.format(**row))
+    path = Path(settings.output, f"{'_'.join(['bench', *named])}.csv")
+    # An interrupted run leaves what it has measured.
+    for rows, latest in measure(settings, options, groups):
+        summary = summarise(rows, record["device"])
+        if summary:
+            write_table(summary, path)
+        for key, row in zip(rows, summary, strict=True):
+            if key in latest:
+                print(line.format(**row), flush=True)
+    if not summary:
+        raise UserError("nothing could be measured; name another group, or do as is said above")
     if "growth" in groups:
         median = {row["row"]: float(row["median"]) for row in summary}
         growth.draw(median, settings.output)

@@ -8,14 +8,15 @@ import numpy as np
 from common.files import write_bytes
 
 
-def write_png(path, image):
+def write_png(path, image, compression=1):
     """Write an image, grey or BGR, 0..255, (height, width[, channels]).
 
-    Raises `UserError` if it cannot be written.
+    compression: 1 is fast, 9 is small. Raises `UserError` if it cannot be written.
     """
     # Noise cannot be predicted from its neighbours: without a filter a picture is written in a
     # third of the time, and is no larger.
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+    options = [cv2.IMWRITE_PNG_COMPRESSION, compression,
+               cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
     _, content = cv2.imencode(".png", image.astype("uint8"), options)
     write_bytes(path, content.tobytes())
 

@@ -10,7 +10,7 @@ import numpy as np
 from common.errors import one_line
 from common.images import write_png
 
-AGREEMENT = (240, 240, 240)
+AGREEMENT = (90, 90, 90)  # dark, so that the errors are seen
 MISSED = (233, 180, 86)
 FALSE_ALARM = (0, 94, 213)
 LEGEND = (
@@ -19,8 +19,11 @@ LEGEND = (
     (FALSE_ALARM, "false alarm: in the prediction only"),
 )
 BACKGROUND, CANVAS, TEXT = 0, 48, 235  # grey values
-MARGIN = 16  # pixels, as all sizes here
+MARGIN, GAP = 16, 12  # pixels, as all sizes here
+LEAST_WIDTH = 856  # of a sheet: the legend needs it
 TILE, OVERVIEW_TILES, OVERVIEW_COLUMNS = 112, 100, 10
+WORST, WORST_TILE, WORST_COLUMNS = 12, 160, 3  # of the overview; the others are small
+SMALL_TILE, SMALL_COLUMNS = 50, 16
 PANEL = 420  # the least width of a panel of a test picture: the legend needs it
 
 
@@ -50,15 +53,20 @@ def put_legend(canvas, x, y, size=18, legend=LEGEND):
         x = put_text(canvas, meaning, x + size + 2, y, size) + size
 
 
+def brightened(image):
+    """An image, grey values (height, width, 1), with its brightest pixel white, as a picture."""
+    grey = image * (255 / max(1, image.max()))
+    return cv2.cvtColor(grey.astype("uint8"), cv2.COLOR_GRAY2BGR)
+
+
 def test_picture(image, mask, prediction, title, path):
     """The noise image beside ground truth and prediction, with title and legend.
 
     image: grey values 0..255, of which the brightest is drawn white; mask, prediction: {0, 1} or
     bool; all (height, width, 1).
     """
-    brightened = image * (255 / max(1, image.max()))
     panels = {
-        "noise image": cv2.cvtColor(brightened.astype("uint8"), cv2.COLOR_GRAY2BGR),
+        "noise image": brightened(image),
         "ground truth and prediction": compare(mask, prediction),
     }
     scale = max(1, round(PANEL / max(image.shape)))
@@ -76,16 +84,31 @@ def test_picture(image, mask, prediction, title, path):
     write_png(path, canvas)
 
 
-def overview(masks, predictions, scores, title, path):
-    """Contact sheet of all test images from worst to best.
+def overview(X, masks, predictions, scores, title, path):
+    """Contact sheet of a test: the worst large, each beside its image, the others small.
 
-    masks, predictions: (n, height, width, 1); scores: IoU of each, (n,).
+    X: grey values, masks, predictions: all (n, height, width, 1); scores: IoU of each, (n,).
     """
-    tiles = []
-    for index in np.argsort(scores, kind="stable"):
-        caption = f"{index + 1}: IoU {scores[index]:.3f}"
-        tiles.append((compare(masks[index], predictions[index]), caption))
-    sheet(tiles, title, path, legend=LEGEND)
+    order = np.argsort(scores, kind="stable")
+    worst, others = order[:WORST], order[WORST:]
+    large, small = [], []
+    for index in worst:
+        image = resized(brightened(X[index]), WORST_TILE, WORST_TILE)
+        image &= 0xE0  # noise in 8 greys looks the same, in half the bytes
+        seen = compare(masks[index], predictions[index])
+        pair = np.hstack([image, resized(seen, WORST_TILE, WORST_TILE)])
+        large.append((pair, f"test_{index + 1}.png: IoU {scores[index]:.3f}"))
+    words = f"the worst {len(worst)}, each beside its noise image"
+    parts = [words, tiled(large, 2 * WORST_TILE, WORST_COLUMNS)]
+    if len(others) > 0:
+        shown = others[picked(len(others))]
+        for index in shown:
+            small.append((compare(masks[index], predictions[index]), f"{index + 1}"))
+        words = "the others" if len(shown) == len(others) else f"{len(shown)} of the others"
+        low, high = scores[others[[0, -1]]]
+        parts.append(f"{words}, from IoU {low:.3f} to {high:.3f}, with the number of test_N.png")
+        parts.append(tiled(small, SMALL_TILE, SMALL_COLUMNS))
+    write_page(title, LEGEND, parts, path)
 
 
 def sheet(tiles, title, path, legend=(), largest=TILE):
@@ -94,27 +117,48 @@ def sheet(tiles, title, path, legend=(), largest=TILE):
     tiles: list of (picture, uint8 (height, width, 3), caption); largest: what their longer side
     becomes, pixels.
     """
-    shown = picked(len(tiles))
+    shown = [tiles[index] for index in picked(len(tiles))]
     if len(shown) < len(tiles):
         title += f"; {OVERVIEW_TILES} of {len(tiles)} shown"
-    pictures = [resized(tiles[index][0], largest, largest) for index in shown]
-    height = max(picture.shape[0] for picture in pictures)
     columns = max(1, OVERVIEW_COLUMNS * TILE // largest)
-    rows = -(-len(shown) // columns)
-    pitch_x, pitch_y, top = largest + 12, height + 32, 90 if legend else 56
-    width = max(min(len(shown), columns) * pitch_x, 7 * (TILE + 12))  # room for the legend
-    size = (top + 10 + rows * pitch_y, width + 2 * MARGIN - 12, 3)
+    write_page(title, legend, [tiled(shown, largest, columns)], path)
+
+
+def tiled(tiles, largest, columns):
+    """Tiles as of `sheet` in rows of so many, each above its caption, as one picture."""
+    pictures = [resized(picture, largest, largest) for picture, _ in tiles]
+    height = max(picture.shape[0] for picture in pictures)
+    rows = -(-len(tiles) // columns)
+    pitch_x, pitch_y = largest + GAP, height + 32
+    size = (rows * pitch_y, min(len(tiles), columns) * pitch_x - GAP, 3)
+    canvas = np.full(size, CANVAS, "uint8")
+    for place, picture in enumerate(pictures):
+        row, column = divmod(place, columns)
+        x, y = column * pitch_x, row * pitch_y
+        tall, wide = picture.shape[:2]
+        canvas[y : y + tall, x : x + wide] = picture
+        _, caption = tiles[place]
+        put_text(canvas, caption, x, y + height + 18, 15)
+    return canvas
+
+
+def write_page(title, legend, parts, path):
+    """Write title, legend and parts, pictures or lines of text, one below the other."""
+    top = 90 if legend else 56
+    heights = [36 if isinstance(part, str) else part.shape[0] for part in parts]
+    widths = [LEAST_WIDTH, *(part.shape[1] for part in parts if not isinstance(part, str))]
+    size = (top + sum(heights) + 10, max(widths) + 2 * MARGIN, 3)
     canvas = np.full(size, CANVAS, "uint8")
     put_text(canvas, title, MARGIN, 34, 22)
     put_legend(canvas, MARGIN, 68, legend=legend)
-    for place, (index, picture) in enumerate(zip(shown, pictures, strict=True)):
-        row, column = divmod(place, columns)
-        x, y = MARGIN + column * pitch_x, top + row * pitch_y
-        tall, wide = picture.shape[:2]
-        canvas[y : y + tall, x : x + wide] = picture
-        _, caption = tiles[index]
-        put_text(canvas, caption, x, y + height + 18, 15)
-    write_png(path, canvas)
+    y = top
+    for part, height in zip(parts, heights, strict=True):
+        if isinstance(part, str):
+            put_text(canvas, part, MARGIN, y + 24)
+        else:
+            canvas[y : y + height, MARGIN : MARGIN + part.shape[1]] = part
+        y += height
+    write_png(path, canvas, compression=6)
 
 
 def picked(count, most=OVERVIEW_TILES):

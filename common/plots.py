@@ -17,34 +17,40 @@ from common.images import write_figure, write_grey_figure
 BLUE, ORANGE = "#0072B2", "#D55E00"
 
 
-def curves(history, path):
-    """Train and validation IoU over the steps; `history` is a list of rows of history.csv."""
-    *watched, last = history  # the last row scores all validation images, the others a few
-    all_steps = [row["step"] for row in history]
+def curves(history, scored, path):
+    """Train and validation IoU over the steps; `history` is a list of rows of history.csv.
+
+    scored: IoU of each validation image at the end; the first few of them were scored all along.
+    """
+    *before, last = history  # whose row scores all validation images, the others a few
+    few = scored[: history[0]["val_images"]]
+    steps = [row["step"] for row in history]
     train = [row["train_iou"] for row in history]
-    steps = all_steps[:-1]
-    mean = [row["val_iou_mean"] for row in watched]
-    worst = [row["val_iou_min"] for row in watched]
-    few = watched[0]["val_images"]
-    many = last["val_images"]
-    down_to_worst = last["val_iou_mean"] - last["val_iou_min"]
+    mean = [row["val_iou_mean"] for row in before]
+    worst = [row["val_iou_min"] for row in before]
+    mean.append(few.mean())
+    worst.append(few.min())
+    down_to_worst = scored.mean() - scored.min()
 
     figure, axes = plt.subplots(
         figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes.plot(all_steps, train, color=ORANGE, lw=2, label="training data")
     axes.plot(
-        steps, mean, color=BLUE, lw=2, label=f"mean of {few} images it never saw")
+        steps, train, color=ORANGE, lw=2, label="on the training data")
+    axes.plot(
+        steps, mean, color=BLUE, lw=2,
+        label=f"on {len(few)} images it never saw: mean, shaded down to the worst")
     axes.fill_between(
-        steps, worst, mean, color=BLUE, alpha=0.15, lw=0, label="down to the worst of them")
+        steps, worst, mean, color=BLUE, alpha=0.15, lw=0)
+    # A mark of its own, for it scores more images than the line.
     axes.errorbar(
-        last["step"], last["val_iou_mean"], yerr=[[down_to_worst], [0]],
-        label=f"at the end, {many} images: mean and worst",
-        color=BLUE, marker="o", capsize=5, clip_on=False, ls="")
+        last["step"], scored.mean(), yerr=[[down_to_worst], [0]],
+        label=f"on all {len(scored)} of them, at the end: mean, bar down to the worst",
+        color="black", marker="D", capsize=5, clip_on=False, ls="")
     axes.set(xlabel="step (optimiser updates)", ylabel="IoU")
-    axes.set(xlim=(0, None), ylim=(0, 1.02))
+    axes.set(xlim=(0, 1.03 * last["step"]), ylim=(0, 1.02))
     axes.set_title(
         f"after {last['step']} steps: IoU {last['train_iou']:.3f} on the training data, "
-        f"{last['val_iou_mean']:.3f} on images it never saw")
+        f"{scored.mean():.3f} on images it never saw")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

@@ -48,7 +48,7 @@ class Screen:
         self.terminal, self.total, self.done = sys.stdout.isatty(), total, done
         # Refreshed by hand: a thread of its own would compete with the training.
         self.bar = Progress(
-            TextColumn(f"{name} {{task.completed}}/{{task.total}}"), BarColumn(16),
+            TextColumn(f"{name} {{task.completed}}/{{task.total}}"), BarColumn(10),
             TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
             auto_refresh=False, disable=not self.terminal, speed_estimate_period=24 * 3600)
         self.task = self.bar.add_task("", total=total, completed=done)
@@ -77,11 +77,11 @@ class Screen:
 
         In a file that is a line whenever the row is new.
         """
-        scores = (f"loss {row['loss']:.4f}  IoU train {row['train_iou']:.3f} "
-                  f"val {row['val_iou_mean']:.3f} ({row['val_images']})")
+        scores = (f"IoU train {row['train_iou']:.3f}, "
+                  f"{row['val_images']} unseen images {row['val_iou_mean']:.3f}")
         self.show(step, scores)
         if not self.terminal and row["step"] == step:
-            self.line(f"step {step:>5}  {row['seconds']:7.1f} s  {scores}")
+            self.line(f"step {step:>5}  {row['seconds']:7.1f} s  loss {row['loss']:.4f}  {scores}")
 
 
 def closing_words(run, settings, record):

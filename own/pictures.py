@@ -4,13 +4,14 @@ import cv2
 import numpy as np
 
 from common import metrics
-from common.pictures import AGREEMENT, FALSE_ALARM, MISSED, resized, sheet
+from common.pictures import FALSE_ALARM, MISSED, resized, sheet
 from own.images import in_8_bits
 from own.scale import is_painted
 
 # Colours (BGR) of outlines, and what a legend says of them.
+BACKGROUND = (240, 240, 240)
 YOUR_MASK = (MISSED, "your mask")
-YOUR_BACKGROUND = (AGREEMENT, "your background")
+YOUR_BACKGROUND = (BACKGROUND, "your background")
 THE_NETWORK = (FALSE_ALARM, "the network")
 # Outlines have an edge: where an image has the colour of the line, the edge is seen. It is light
 # about what the network found, and dark about what was given.
@@ -85,7 +86,7 @@ def draw_fit(names, labelled, predictions, iou, path):
         outlines = [(mask > 0, MISSED), (prediction, FALSE_ALARM)]
         caption = f"{name}: IoU {score:.3f}"
         if is_painted(mask >= 0):
-            outlines.insert(1, (mask == 0, AGREEMENT))
+            outlines.insert(1, (mask == 0, BACKGROUND))
             caption += " on what is painted"
             legend = (YOUR_MASK, YOUR_BACKGROUND, THE_NETWORK)
         picture = resized(as_seen(image), LARGE_TILE, LARGE_TILE)

@@ -1,8 +1,11 @@
 """The benchmark: it prints every row, and counts operations right. How fast it is, no test says."""
 
 import math
+import os
+import subprocess
 
 import numpy as np
+import psutil
 import pytest
 
 import model
@@ -12,7 +15,7 @@ from common.backend import device
 from common.files import read_table
 from common.settings import Settings
 from data import create_data
-from scripts import run
+from scripts import REPOSITORY, command, run
 
 NARROW = dict(width=0.04, size=(64, 64), radius=(8, 12))
 FLAGS = "--width 0.04 --size 64 64 --radius 8 12 --steps 3 --validation 2 --quick".split()
@@ -36,6 +39,27 @@ def test_a_run_prints_every_row(tmp_path):
     assert named >= {f"of train.py: {part}" for part in train.PARTS}
     assert min(value.values()) > 0
     assert {row["device"].split(",")[0] for row in rows} == {device()}
+
+
+def test_what_is_measured_is_there_at_once_and_stays_when_it_is_ended(tmp_path):
+    with subprocess.Popen(
+            command("bench", "data", "scripts", *FLAGS), cwd=tmp_path, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}
+            ) as process:
+        printed = ""
+        while "scripts" not in printed:  # what is measured next
+            printed += process.stdout.readline()
+        assert "about 1 min" in printed
+        assert "create_data, PNGs written" in printed
+        rows = read_table(tmp_path / "output" / "bench_data_scripts.csv")
+        assert {row["row"] for row in rows} == {"create_data", "create_data, PNGs written"}
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        assert process.wait(timeout=60) == 130
+    _, remaining = psutil.wait_procs(started, timeout=60)
+    assert started
+    assert not remaining
+    assert read_table(tmp_path / "output" / "bench_data_scripts.csv") == rows
 
 
 @pytest.mark.parametrize(("line", "words"), [

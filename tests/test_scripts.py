@@ -85,6 +85,8 @@ def test_screens_are_clean_and_say_what_came_out(trained, tested):
     screen = trained[1].stdout
     assert len(screen.splitlines()) <= 13 + 6
     assert "209,231 parameters" in screen
+    for images in (3, 20):  # along the way, and at the end
+        assert f"{images} unseen images 0." in screen
     worst = r"0\.\d{3} worst \(output.val.X_\d+\.png\)"
     assert re.search(rf"validation IoU +0\.\d{{3}} mean, {worst}", screen)
     assert "python test.py" in screen.splitlines()[-1]
