@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import growth, measurements, peers
+from bench import gpu, growth, measurements, peers
 from bench.measurements import Options
 from common.command_line import fields_of, parse
 from common.errors import UserError, run_script
@@ -30,10 +30,14 @@ GROUPS = {
     "race": measurements.races,
     "peers": peers.peers,
     "growth": growth.growth,
+    **gpu.GROUPS,
 }
-
+# Without names all are measured but those of gpu, which stands for what is worth knowing of one.
+GPU = (*gpu.GROUPS, "peers")
+USUAL = tuple(name for name in GROUPS if name not in gpu.GROUPS)
 # How long a round of each takes, roughly, on the machine of docs/speed.md; of a race each step too.
 SECONDS = {"step": 10, "large": 30, "own": 110, "data": 5, "scripts": 30, "race": 45, "growth": 90}
+SECONDS |= dict.fromkeys(gpu.GROUPS, gpu.LONGEST)
 SECONDS_OF_A_RACE_STEP = 0.4
 
 
@@ -42,21 +46,22 @@ def command_line():
 
     Raises `UserError` for what cannot be measured.
     """
-    described = [f"  {name:10}{group.__doc__.splitlines()[0]}" for name, group in GROUPS.items()]
+    described = [f"  {name:10}{GROUPS[name].__doc__.splitlines()[0]}" for name in USUAL]
+    described.append(f"  {'gpu':10}{gpu.__doc__.splitlines()[0]}")
     fields = fields_of("data", "samples", "training", "output")
     given = parse(
         "\n".join([__doc__, *described]), [*fields, *dataclasses.fields(Options)],
         recipes=Settings.recipes,
-        words=("group", "[GROUP ...]", f"{', '.join(GROUPS)}; all if none is named"))
+        words=("group", "[GROUP ...]", f"{', '.join(USUAL)}, or gpu; all but gpu if none is named"))
     named = given.pop("group")
-    options = dict(QUICK) if given.get("quick") else {}
+    options = dict(QUICK) if given.get("quick") or "gpu" in named else {}
     for field in dataclasses.fields(Options):
         if field.name in given:
             options[field.name] = given.pop(field.name)
     settings, options = Settings(**given), Options(**options)
     for name in named:
-        if name not in GROUPS:
-            raise UserError(f"{name} cannot be measured; name {', '.join(GROUPS)}, or none for all")
+        if name not in (*USUAL, "gpu"):
+            raise UserError(f"{name} cannot be measured; name {', '.join(USUAL)}, or gpu")
     if settings.steps == 1:
         raise UserError("--steps 1 is only the one that is traced; give at least 2")
     if settings.network == "dense":
@@ -113,7 +118,9 @@ def end_all(number, frame):
 def main():
     settings, options, named = command_line()
     signal.signal(signal.SIGTERM, end_all)
-    groups = named or tuple(GROUPS)
+    groups = named or USUAL
+    if "gpu" in named:
+        groups = GPU
     record = measurements.isolated(measurements.machine)
     versions = (f"{name} {version}" for name, version in record["versions"].items())
     print(", ".join([record["device"], *versions]))
@@ -127,6 +134,8 @@ def main():
         summary = summarise(rows, record["device"])
         if summary:
             write_table(summary, path)
+        if "gpu" in named:
+            gpu.write_report(summary, path.with_suffix(".md"))
         for key, row in zip(rows, summary, strict=True):
             if key in latest:
                 print(line.format(**row), flush=True)

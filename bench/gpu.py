@@ -1,10 +1,11 @@
-"""What a GPU gives, on each backend that is installed: one command for whoever has a card.
+"""What a GPU gives on each backend that is installed, once, in under 8 minutes.
 
-It runs on a CPU too, where it takes longer.
+Its table is also output/bench_gpu.md. It runs on a CPU too, where it takes longer.
 """
 
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import os
 import shlex
@@ -18,10 +19,9 @@ from pathlib import Path
 import numpy as np
 
 import train
-from bench import peers
 from bench.measurements import REPOSITORY, isolated, seconds, step_and_floor
 from common.files import read_table, write_bytes
-from common.settings import Settings, read_settings, training_flags
+from common.settings import training_flags
 from common.steps import make_steps, steps_at_once
 from data import create_data
 
@@ -30,32 +30,33 @@ LATER = 3  # runs after the first, of which the median counts
 LOOKS = 4  # times that as many steps as are done at once are timed
 SEEDS = 5  # for what half precision loses
 PROCESSES = 8  # trainings at a time
-LONGEST = 450  # seconds after which nothing more is begun
+LONGEST = 120  # seconds after which nothing more is begun on a backend
 # The columns of the table, each a row of the CSV for each backend.
 COLUMNS = ("first run", "later runs", "test.py", "step", "step, half the width", "step by itself",
            "floor of a step", "images", "peak memory of the GPU", "same bits", "validation IoU",
            "deterministic: step", "deterministic: same bits", "bfloat16: step",
            "bfloat16: IoU less", "study")
-started = time.perf_counter()
 
 
-def gpu(settings, options):
-    """What a GPU gives on each installed backend; under 8 minutes. Only if it is named."""
-    rows = {}
-    for backend in BACKENDS:
-        if importlib.util.find_spec(backend) is None:
-            print(f"  {backend} is left out, for it is not installed", flush=True)
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            with environment(KERAS_BACKEND=backend, XDG_CACHE_HOME=folder):
-                for part in (of_scripts, of_steps, of_half_precision, of_the_study):
-                    if time.perf_counter() - started > LONGEST:
-                        print(f"  {part.__name__} on {backend} is left out, for time is short")
-                        continue
-                    print(f"  {backend}: {part.__doc__.splitlines()[0]}", flush=True)
-                    for (name, unit), value in part(settings, Path(folder)).items():
-                        rows[f"{backend}, {name}", unit] = value
-    return {**rows, **peers.peers(settings, options)}
+def on_backend(backend, settings, options):
+    """What a GPU gives on a backend; nothing more is begun after LONGEST seconds."""
+    if importlib.util.find_spec(backend) is None:
+        print(f"  left out, for {backend} is not installed", flush=True)
+        return {}
+    rows, started = {}, time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        with environment(KERAS_BACKEND=backend, XDG_CACHE_HOME=folder):
+            for part in (of_scripts, of_steps, of_half_precision, of_the_study):
+                if time.perf_counter() - started > LONGEST:
+                    print(f"  left out, for time is short: {part.__doc__}", flush=True)
+                    continue
+                for (name, unit), value in part(settings, Path(folder)).items():
+                    rows[f"{backend}, {name}", unit] = value
+    return rows
+
+
+# `python -m bench gpu` stands for these.
+GROUPS = {f"gpu {backend}": functools.partial(on_backend, backend) for backend in BACKENDS}
 
 
 @contextlib.contextmanager
@@ -72,28 +73,34 @@ def environment(**variables):
 
 def of_scripts(settings, folder):
     """train.py for the first time and later, test.py, and whether two runs are the same bits."""
-    rows = {}
-    for prefix, changes in (("", {}), ("deterministic: ", {"deterministic": True})):
-        times, outputs = [], []
-        for number in range(2 if changes else 1 + LATER):
-            output = folder / f"{prefix.strip(': ')}{number}"
-            changed = dataclasses.replace(settings, output=str(output), **changes)
-            times.append(script("train.py", *training_flags(changed), "--output", str(output)))
-            outputs.append(output)
-        rows[f"{prefix}same bits", ""] = isolated(same_weights, *outputs[-2:])
-        if not changes:
-            rows["first run", "s"] = times[0]
-            rows["later runs", "s"] = statistics.median(times[1:])
-            rows["test.py", "s"] = script(
-                "test.py", "--output", str(output), "--vis", str(folder / "vis"))
-            rows["validation IoU", ""] = float(
-                read_table(output / "history.csv")[-1]["val_iou_mean"])
-    return rows
+    times, outputs = [], []
+    for number in range(1 + LATER):
+        outputs.append(folder / str(number))
+        times.append(train_script(settings, outputs[-1]))
+    test_flags = ["--output", str(outputs[-1]), "--vis", str(folder / "vis")]
+    exactly = dataclasses.replace(settings, deterministic=True)
+    pair = folder / "one", folder / "other"
+    for output in pair:
+        train_script(exactly, output)
+    return {
+        ("first run", "s"): times[0],
+        ("later runs", "s"): statistics.median(times[1:]),
+        ("test.py", "s"): script("test.py", *test_flags),
+        ("validation IoU", ""): float(read_table(outputs[-1] / "history.csv")[-1]["val_iou_mean"]),
+        ("same bits", ""): isolated(same_weights, *outputs[-2:]),
+        ("deterministic: same bits", ""): isolated(same_weights, *pair),
+    }
+
+
+def train_script(settings, output):
+    """Seconds that train.py takes with these settings."""
+    changed = dataclasses.replace(settings, output=str(output))
+    return script("train.py", *shlex.split(" ".join(training_flags(changed))))
 
 
 def script(name, *flags):
     """Seconds that a script takes, with a Python and a backend of its own."""
-    command = [sys.executable, REPOSITORY / name, *shlex.split(" ".join(flags))]
+    command = [sys.executable, REPOSITORY / name, *flags]
     return seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 

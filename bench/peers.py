@@ -9,6 +9,7 @@ import statistics
 import train
 from bench.measurements import seconds
 from common.settings import Settings
+from common.steps import make_steps, steps_at_once
 from data import create_data
 
 # How PyTorch can compute it: the layout of its images, and Adam in one pass over the memory.
@@ -19,10 +20,12 @@ PEERS = {
     "PyTorch, both": dict(channels_last=True, fused=True),
 }
 # PyTorch's step is written for the defaults of these.
-SAME = ("network", "padding", "precision", "loss", "optimizer", "augment", "supervised_pixels")
+# On a GPU alone: the step compiled, as graphs of CUDA where PyTorch can.
+COMPILED = {"PyTorch, compiled": dict(channels_last=True, fused=True, compiled=True)}
+SAME = ("network", "padding", "precision", "deterministic", "loss", "optimizer", "augment", "supervised_pixels")
 # So many of each; the first turn is to warm up, and so is the first step of every turn.
 TURNS, STEPS = 6, 4
-step = None  # of the process that `prepare` was called in
+step, at_once = None, 1  # of the process that `prepare` was called in; steps of one call
 
 
 def peers(settings, options):
@@ -33,13 +36,16 @@ def peers(settings, options):
     if any(getattr(settings, name) != getattr(Settings, name) for name in SAME):
         print(f"  left out, for PyTorch's step is there for the defaults of {', '.join(SAME)} only")
         return {}
+    import torch
+
+    others = {**PEERS, **COMPILED} if torch.cuda.is_available() else PEERS
     import model  # not in PyTorch's processes: they are as PyTorch starts them, without Keras
 
     X, Y = create_data(1, settings)
     levels = (*model.DOWN, model.BOTTOM, *model.UP)
     filters = [model.scaled(number, settings) for number in levels]
     arguments = settings, model.pad(X), model.pad(Y), filters
-    timed, pools = {name: [] for name in ("ours", *PEERS)}, {}
+    timed, pools = {name: [] for name in ("ours", *others)}, {}
     spawn = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
         for name in timed:
@@ -58,20 +64,22 @@ def peers(settings, options):
 
 def prepare(name, settings, X, Y, filters):
     """Make `step` a training step on the sample X, Y: ours, or one of PEERS."""
-    global step
+    global step, at_once
     if name == "ours":
         network = train.compile_network(settings, X, Y)
         samples = train.samples_in_turn(settings, X, Y)
+        at_once = steps_at_once(*settings.size)
+        take_steps = make_steps(network, settings, at_once)
 
         def step():
-            return network.train_on_batch(*next(samples))
+            return take_steps(samples, at_once)
     else:
         from bench.torch_step import UNet, training_step
 
         network = UNet(filters, X.mean(), X.std())
-        step = training_step(settings, X, Y, network, **PEERS[name])
+        step = training_step(settings, X, Y, network, **{**PEERS, **COMPILED}[name])
 
 
 def timed_steps():
     """Seconds of each step of a turn in this process, but for the first."""
-    return [seconds(step) for _ in range(STEPS)][1:]
+    return [seconds(step) / at_once for _ in range(STEPS)][1:]

@@ -48,7 +48,7 @@ class UNet(nn.Module):
         return self.output(x)
 
 
-def training_step(settings, X, Y, network, channels_last, fused):
+def training_step(settings, X, Y, network, channels_last, fused, compiled=False):
     """A function that trains a network by one step on the sample X, Y; returns the loss.
 
     X, Y: float32 (1, height, width, 1).
@@ -56,6 +56,7 @@ def training_step(settings, X, Y, network, channels_last, fused):
     device = "cuda" if torch.cuda.is_available() else "cpu"
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network = network.to(device, memory_format=layout)
+    forward = torch.compile(network, mode="reduce-overhead") if compiled else network
 
     def tensor(array):
         channels_first = np.moveaxis(array, 3, 1).copy()
@@ -72,7 +73,7 @@ def training_step(settings, X, Y, network, channels_last, fused):
 
     def step():
         optimizer.zero_grad()
-        loss = nn.functional.binary_cross_entropy_with_logits(network(X), Y)
+        loss = nn.functional.binary_cross_entropy_with_logits(forward(X), Y)
         loss.backward()
         if settings.clip_norm:
             nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
