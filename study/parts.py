@@ -126,7 +126,7 @@ def logits_of(network):
     """A network that shares all weights with `network`, and ends before its sigmoid."""
     from common.backend import keras
 
-    return keras.Model(network.inputs, network.layers[-1].input)
+    return keras.Model(network.input, network.layers[-1].input)
 
 
 def draw(results, path, title):
