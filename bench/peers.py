@@ -4,12 +4,14 @@ import concurrent.futures
 import contextlib
 import importlib.util
 import multiprocessing
+import os
 import statistics
 
 import train
 from bench.measurements import seconds
 from common.settings import Settings
 from data import create_data
+from study.processes import end_with
 
 # How PyTorch can compute it: the layout of its images, and Adam in one pass over the memory.
 PEERS = {
@@ -59,6 +61,7 @@ def peers(settings, options):
 def prepare(name, settings, X, Y, filters):
     """Make `step` a training step on the sample X, Y: ours, or one of PEERS."""
     global step
+    end_with(os.getppid())
     if name == "ours":
         network = train.compile_network(settings, X, Y)
         samples = train.samples_in_turn(settings, X, Y)
