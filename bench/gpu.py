@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -39,19 +40,26 @@ COLUMNS = ("first run", "later runs", "test.py", "step", "step, half the width",
 
 
 def on_backend(backend, settings, options):
-    """What a GPU gives on a backend; nothing more is begun after LONGEST seconds."""
+    """What a GPU gives on a backend; nothing more is begun after LONGEST seconds.
+
+    A part that fails shows its traceback, and the others go on: there may be no second try.
+    """
     if importlib.util.find_spec(backend) is None:
         print(f"  left out, for {backend} is not installed", flush=True)
         return {}
     rows, started = {}, time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        with environment(KERAS_BACKEND=backend, XDG_CACHE_HOME=folder):
-            for part in (of_scripts, of_steps, of_half_precision, of_the_study):
-                if time.perf_counter() - started > LONGEST:
-                    print(f"  left out, for time is short: {part.__doc__}", flush=True)
-                    continue
-                for (name, unit), value in part(settings, Path(folder)).items():
-                    rows[f"{backend}, {name}", unit] = value
+    with tempfile.TemporaryDirectory() as folder, in_environment(backend, folder):
+        for part in (of_scripts, of_steps, of_the_same_bits, of_half_precision, of_the_study):
+            if time.perf_counter() - started > LONGEST:
+                print(f"  left out, for time is short: {part.__doc__}", flush=True)
+                continue
+            try:
+                measured = part(settings, Path(folder))
+            except Exception:
+                traceback.print_exc()
+                continue
+            for (name, unit), value in measured.items():
+                rows[f"{backend}, {name}", unit] = value
     return rows
 
 
@@ -60,10 +68,10 @@ GROUPS = {f"gpu {backend}": functools.partial(on_backend, backend) for backend i
 
 
 @contextlib.contextmanager
-def environment(**variables):
-    """Processes that start meanwhile find these environment variables."""
+def in_environment(backend, folder):
+    """Processes that start meanwhile use this backend, and find nothing compiled before."""
     before = dict(os.environ)
-    os.environ.update(variables)
+    os.environ.update(KERAS_BACKEND=backend, XDG_CACHE_HOME=folder)
     try:
         yield
     finally:
@@ -72,24 +80,29 @@ def environment(**variables):
 
 
 def of_scripts(settings, folder):
-    """train.py for the first time and later, test.py, and whether two runs are the same bits."""
-    times, outputs = [], []
-    for number in range(1 + LATER):
-        outputs.append(folder / str(number))
-        times.append(train_script(settings, outputs[-1]))
-    test_flags = ["--output", str(outputs[-1]), "--vis", str(folder / "vis")]
-    exactly = dataclasses.replace(settings, deterministic=True)
-    pair = folder / "one", folder / "other"
-    for output in pair:
-        train_script(exactly, output)
+    """train.py for the first time and later, and test.py."""
+    output = folder / "scripts"
+    times = [train_script(settings, output) for _ in range(1 + LATER)]
+    test_flags = ["--output", str(output), "--vis", str(folder / "vis")]
     return {
         ("first run", "s"): times[0],
         ("later runs", "s"): statistics.median(times[1:]),
         ("test.py", "s"): script("test.py", *test_flags),
-        ("validation IoU", ""): float(read_table(outputs[-1] / "history.csv")[-1]["val_iou_mean"]),
-        ("same bits", ""): isolated(same_weights, *outputs[-2:]),
-        ("deterministic: same bits", ""): isolated(same_weights, *pair),
+        ("validation IoU", ""): float(read_table(output / "history.csv")[-1]["val_iou_mean"]),
     }
+
+
+def of_the_same_bits(settings, folder):
+    """Whether two runs end with the same bits, as they are and with --deterministic; its step."""
+    exactly = dataclasses.replace(settings, deterministic=True)
+    rows = {}
+    for prefix, changed in (("", settings), ("deterministic: ", exactly)):
+        pair = folder / "one", folder / "other"
+        for output in pair:
+            train_script(changed, output)
+        rows[f"{prefix}same bits", ""] = isolated(same_weights, *pair)
+    rows["deterministic: step", "ms"] = isolated(step_at_once, exactly)[0] * 1e3
+    return rows
 
 
 def train_script(settings, output):
@@ -115,14 +128,12 @@ def same_weights(one, other):
 def of_steps(settings, folder):
     """A step by itself and many at once, its floor, prediction, and the memory of the GPU."""
     half = dataclasses.replace(settings, width=settings.width / 2)
-    exactly = dataclasses.replace(settings, deterministic=True)
     by_itself, floor, image, _ = isolated(step_and_floor, settings, 20, 100)
     step, memory = isolated(step_at_once, settings)
     rows = {
         ("step", "ms"): step * 1e3,
         ("step, half the width", "ms"): isolated(step_at_once, half)[0] * 1e3,
         ("step by itself", "ms"): by_itself * 1e3,
-        ("deterministic: step", "ms"): isolated(step_at_once, exactly)[0] * 1e3,
         ("floor of a step", "ms"): floor * 1e3,
         ("images", "images/s"): 1 / image,
     }
@@ -195,14 +206,14 @@ def write_report(summary, path):
 
     One column for each backend; PyTorch's own steps below.
     """
-    values = {row["row"]: f"{float(row['median']):.3g} {row['unit']}".strip() for row in summary}
-    found = [name for name in BACKENDS if any(row.startswith(f"{name}, ") for row in values)]
+    values = {}
+    for row in summary:
+        values[row["row"]] = f"{float(row['median']):.3g} {row['unit']}".strip()
+    measured = {name.partition(",")[0] for name in values}
+    found = [backend for backend in BACKENDS if backend in measured]
     lines = [f"| | {' | '.join(found)} |", "|---" * (1 + len(found)) + "|"]
     for column in COLUMNS:
         cells = [values.pop(f"{backend}, {column}", "") for backend in found]
         lines.append(f"| {column} | {' | '.join(cells)} |")
-    lines.append("")
-    for row, value in values.items():
-        lines.append(f"* {row}: {value}")
-    write_bytes(path, "\n".join([*lines, ""]).encode())
-    return lines
+    others = [f"* {row}: {value}" for row, value in values.items()]
+    write_bytes(path, "\n".join([*lines, "", *others, ""]).encode())

@@ -8,6 +8,7 @@ import concurrent.futures
 import dataclasses
 import json
 import multiprocessing
+import os
 import shlex
 import statistics
 import subprocess
@@ -23,6 +24,7 @@ from common.checks import check_values
 from common.command_line import fields_of
 from common.settings import Settings, setting, training_flags
 from data import create_data, write_data
+from study.processes import end_with
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 GOAL, VALIDATION = 0.95, 20  # the race is to this IoU, the mean of so many validation images
@@ -228,5 +230,5 @@ def machine():
 def isolated(function, *arguments):
     """What a function returns in a new process, which inherits nothing."""
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(1, context, end_with, (os.getpid(),)) as pool:
         return pool.submit(function, *arguments).result()

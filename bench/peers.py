@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import importlib.util
 import multiprocessing
+import os
 import statistics
 
 import train
@@ -11,6 +12,7 @@ from bench.measurements import seconds
 from common.settings import Settings
 from common.steps import make_steps, steps_at_once
 from data import create_data
+from study.processes import end_with
 
 # How PyTorch can compute it: the layout of its images, and Adam in one pass over the memory.
 PEERS = {
@@ -19,10 +21,11 @@ PEERS = {
     "PyTorch, channels last": dict(channels_last=True, fused=False),
     "PyTorch, both": dict(channels_last=True, fused=True),
 }
-# PyTorch's step is written for the defaults of these.
 # On a GPU alone: the step compiled, as graphs of CUDA where PyTorch can.
 COMPILED = {"PyTorch, compiled": dict(channels_last=True, fused=True, compiled=True)}
-SAME = ("network", "padding", "precision", "deterministic", "loss", "optimizer", "augment", "supervised_pixels")
+# PyTorch's step is written for the defaults of these.
+SAME = ("network", "padding", "precision", "deterministic", "loss", "optimizer", "augment",
+        "supervised_pixels")
 # So many of each; the first turn is to warm up, and so is the first step of every turn.
 TURNS, STEPS = 6, 4
 step, at_once = None, 1  # of the process that `prepare` was called in; steps of one call
@@ -65,6 +68,7 @@ def peers(settings, options):
 def prepare(name, settings, X, Y, filters):
     """Make `step` a training step on the sample X, Y: ours, or one of PEERS."""
     global step, at_once
+    end_with(os.getppid())
     if name == "ours":
         network = train.compile_network(settings, X, Y)
         samples = train.samples_in_turn(settings, X, Y)

@@ -13,11 +13,15 @@ class FusedAdam(keras.optimizers.Adam):
     digits: TensorFlow rounds 1 - beta otherwise.
     """
 
-    def _clip_gradients(self, grads):
+    def __init__(self, learning_rate, global_clipnorm=None):
+        super().__init__(learning_rate)
+        self.longest = global_clipnorm
+
+    def apply(self, grads, trainable_variables=None):
         """Clip by the global norm as Keras does, but without writing the squares into memory."""
-        if not self.global_clipnorm:
-            return grads
-        return tensorflow.clip_by_global_norm(grads, self.global_clipnorm)[0]
+        if self.longest:
+            grads, _ = tensorflow.clip_by_global_norm(grads, self.longest)
+        super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
         """Update one TensorFlow variable, and its two averages, by its gradient."""

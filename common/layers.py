@@ -9,7 +9,9 @@ from common.backend import keras
 layers, ops = keras.layers, keras.ops
 MaxPooling2D, VarianceScaling = layers.MaxPooling2D, keras.initializers.VarianceScaling
 if keras.backend.backend() == "jax":
-    from common.on_jax import MaxPooling2D, VarianceScaling  # noqa: F811
+    from common import on_jax
+
+    MaxPooling2D, VarianceScaling = on_jax.MaxPooling2D, on_jax.VarianceScaling
 
 OUTPUT = 0  # the level of the last convolution, for --gain
 

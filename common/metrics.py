@@ -73,7 +73,7 @@ def complaint(masks, probabilities):
     low, high = probabilities.min(), probabilities.max()
     if high - low < 0.01:
         return (f"The prediction is constant: every pixel of every image has probability {low:.3f} "
-                f"to {high:.3f}; the network has learned nothing. Try more --steps or another "
+                f"to {high:.3f}; the network has learned nothing. Try another --seed or another "
                 "--learning-rate.")
     _, mask, prediction = areas(masks, predicted(probabilities))
     pixels = probabilities[0].size
@@ -83,5 +83,5 @@ def complaint(masks, probabilities):
     for kind, count in (("empty", empty), ("all foreground", full)):
         if count:
             return (f"{count} of {len(mask)} predictions are {kind}, or nearly so; if that is "
-                    "wrong, train with more --steps or another --learning-rate.")
+                    "wrong, train with another --seed or --learning-rate, or more --steps.")
     return None

@@ -59,7 +59,7 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
 
 def several_steps(network, settings, at_once):
     """`steps.make_steps` as one program of JAX, which takes up to `at_once` of Keras' own steps."""
-    metrics = [variable.value for variable in network.metrics_variables]  # of no step yet
+    metrics = jax.tree.map(value_of, network.metrics_variables)  # of no step yet
 
     def loop(state, images, masks, count):  # images, masks: (at_once, 1, height, width, channels)
         def step(n, carried):
@@ -76,14 +76,20 @@ def several_steps(network, settings, at_once):
         pairs = list(itertools.islice(samples, count))
         pairs += pairs[-1:] * (at_once - count)  # one size of program; these are not looked at
         images, masks = map(np.stack, zip(*pairs, strict=True))
-        variables = (
-            network.trainable_variables, network.non_trainable_variables,
-            network.optimizer.variables)
-        state = tuple([variable.value for variable in kind] for kind in variables)
-        state, losses = compiled(state, images, masks, count)
-        for kind, values in zip(variables, state, strict=True):
-            for variable, value in zip(kind, values, strict=True):
-                variable.assign(value)
+        variables = (network.trainable_variables, network.non_trainable_variables,
+                     network.optimizer.variables)
+        state, losses = compiled(jax.tree.map(value_of, variables), images, masks, count)
+        jax.tree.map(assign, variables, state)
         return np.asarray(losses)[:count].tolist()  # waits for them
 
     return take_steps
+
+
+def value_of(variable):
+    """The array of a variable of Keras."""
+    return variable.value
+
+
+def assign(variable, value):
+    """Give a variable of Keras another array."""
+    variable.assign(value)

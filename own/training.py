@@ -81,7 +81,8 @@ def train_own(settings, labelled, report=lambda step, row: None, checkpoint=None
 def training_steps(network, settings, labelled, state):
     """Train from the step of `state` to the settings' last, and yield the number of each step.
 
-    On a GPU several are done at once, and the last of them is yielded. RECORDS rows go into the history: the mean loss since the row before.
+    On a GPU several are done at once, and the last of them is yielded. Over all steps RECORDS rows
+    go into the history: the mean loss since the row before.
     """
     shares = np.linspace(0, 1, RECORDS + 1)[1:]
     record_at = {max(1, round(share * settings.steps)) for share in shares}

@@ -38,6 +38,7 @@ def test_the_curve_of_a_few_images_does_not_end_in_the_score_of_all(tmp_path, mo
     row = {"train_iou": 0.9, "val_iou_mean": 0.8, "val_iou_min": 0.8, "val_images": 2}
     last = {"step": 1, "train_iou": 1, "val_iou_mean": 0.5, "val_iou_min": 0.1, "val_images": 3}
     plots.curves([{"step": 0, **row}, last], np.array([0.9, 0.7, 0.1]), tmp_path / "curves.png")
+    plots.plt.close(drawn[0])
     axes = drawn[0].axes[0]
     heights = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
     (few,) = [label for label in heights if "2 images" in label]
