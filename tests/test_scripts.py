@@ -323,3 +323,29 @@ def test_the_cores_of_a_device_are_those_that_the_process_may_use():
         assert cores() == 1
     finally:
         os.sched_setaffinity(0, granted)
+
+
+def test_the_scripts_go_by_keras_json_only_for_the_backend(tmp_path, monkeypatch):
+    line = "--width 0.0625 --size 64 64 --radius 8 12 --validation 1 --watch 1 --steps 2".split()
+    odd = {"image_data_format": "channels_first", "floatx": "float64", "epsilon": 0.01}
+    histories = []
+    for number, content in enumerate(({}, odd)):
+        home = tmp_path / str(number)
+        home.mkdir()
+        (home / "keras.json").write_text(json.dumps({"backend": "tensorflow", **content}))
+        monkeypatch.setenv("KERAS_HOME", str(home))
+        done = run(home, "train.py", *line)
+        assert (done.returncode, done.stderr) == (0, "")
+        rows = read_table(home / "output" / "history.csv")
+        histories.append([{**row, "seconds": None} for row in rows])
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize("backend", ["nothing", "numpy"])
+@pytest.mark.parametrize("name", ["train.py", "model.py"])
+def test_a_backend_that_cannot_train_is_one_sentence(tmp_path, monkeypatch, backend, name):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    done = run(tmp_path, name)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith(f"{name}: Keras cannot start (")
+    assert "set the environment variable KERAS_BACKEND to one of tensorflow, jax, torch" in done.stderr
