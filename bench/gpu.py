@@ -53,6 +53,7 @@ def on_backend(backend, settings, options):
             if time.perf_counter() - started > LONGEST:
                 print(f"  left out, for time is short: {part.__doc__}", flush=True)
                 continue
+            print(f"  {part.__doc__}", flush=True)
             try:
                 measured = part(settings, Path(folder))
             except Exception:
