@@ -35,6 +35,7 @@ class OwnSettings(Settings):
     trained_on: ClassVar[str] = "your own images"
     trained_by: ClassVar[str] = "python -m own train"
     training_groups: ClassVar[tuple] = ("run", "training", "own", "files")
+    newer: ClassVar[tuple] = ("fingerprints",)
     recipes: ClassVar[dict] = {
         "own": {},
         # One press of Train on the page: few steps, soon at the full rate. Crops that are smaller
@@ -53,6 +54,7 @@ class OwnSettings(Settings):
 
     image: tuple[str, ...] = setting((), "files", "images to train on")
     mask: tuple[str, ...] = setting((), "files", "the mask of each image, in the same order")
+    fingerprints: tuple[str, ...] = setting((), "files", "what tells each image from others")
     crop: int = setting(
         160, "own", "side of the crops, pixels",
         metavar="PIXELS", least=SMALLEST_SIDE, most=1024)
@@ -76,6 +78,7 @@ class OwnSettings(Settings):
         metavar="TIMES", least=0, most=64)
 
     folder: str | None = setting(None, "segment", "folder of images to segment", metavar="FOLDER")
+    files: tuple[str, ...] = setting((), "segment", "images to segment, in place of a folder")
     masks: str | None = setting(
         None, "segment", "folder of masks to score them by, named as the images are",
         metavar="FOLDER")
