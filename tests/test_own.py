@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from common import model_file
+from common.checkpoints import Checkpoint
 from common.errors import UserError
 from common.files import read_table
 from common.folders import holding, in_place_of
@@ -326,14 +327,20 @@ def test_a_file_that_cannot_be_used_is_skipped_and_named_at_the_end(segmented):
         assert (overlay == colour).all(axis=-1).any()
 
 
-def test_images_may_be_named_one_by_one(segmented):
+def test_images_may_be_named_one_by_one_and_a_training_that_has_not_ended_is_told(segmented):
     folder, *_ = segmented
+    shutil.copytree(folder / "output", folder / "interrupted")
+    network = model_file.load(folder / "interrupted" / "model.keras")
+    settings = OwnSettings(output=str(folder / "interrupted"), checkpoint=1e-9)
+    Checkpoint(settings).save_if_due(network, training.OwnTrainingState(step=1))
     names = ["cells/a cell 2.png", "masks/a cell 3.png", "nowhere.png"]
-    for count, status in ((1, 0), (3, 2)):
-        done = run(folder, "own", "segment", *names[:count], "--vis", "named")
+    note = "interrupted also holds a training that has not ended: this network is of the one"
+    for count, output, status in ((1, "output", 0), (3, "interrupted", 2)):
+        done = run(folder, "own", "segment", *names[:count], "--output", output, "--vis", "named")
         assert done.returncode == status
         rows = read_table(folder / "named" / "metrics.csv")
         assert [row["image"] for row in rows] == ["a cell 2.png", "a cell 3.png"][:count]
+        assert (note in done.stdout) == (output == "interrupted")
     assert done.stdout.startswith("2 images\n")
     assert "skipped: nowhere.png cannot be read (No such file or directory)" in done.stderr
 
