@@ -76,8 +76,10 @@ def read_folder(settings):
     files, passed_over, below = [*map(Path, settings.files)], [], []
     if settings.folder:
         files, passed_over = images_and_others_in(settings.folder, "folder")
-        below = folders_with_images(settings.folder)
-        below = [path for path in below if not is_same(path, settings.masks)]
+        of_masks = [settings.masks, *(os.path.dirname(path) for path in settings.mask)]
+        for path in folders_with_images(settings.folder):
+            if not any(is_same(path, other) for other in of_masks):
+                below.append(path)
     files = [path for path in files if os.path.realpath(path) not in no_images]
     left_out = set(itertools.chain.from_iterable(masks_among(files, files, settings).values()))
     images = [path for path in files if path not in left_out]
@@ -366,7 +368,8 @@ def closing_lines(settings, rows, folder):
 
 def main():
     fields = fields_of("output", "vis", "masks", "average", "match", kind=OwnSettings)
-    given = parse(__doc__, fields, words=("folder", "FOLDER", "of images, or image files"))
+    words = ("folder", "FOLDER | IMAGE ...", "of images, or image files")
+    given = parse(__doc__, fields, words=words)
     given |= folder_or_files(given.pop("folder"))
     output = Path(given.get("output", OwnSettings.output))
 

@@ -374,6 +374,16 @@ def test_settings_that_were_written_before_there_were_fingerprints_know_the_path
         assert trained_with(settings, tmp_path / name, image) == mask
 
 
+def test_of_folders_below_those_of_masks_and_of_results_are_not_named(tmp_path):
+    written(tmp_path, "a.png", "b/c.png", "learned/d.png", "truth/a.png", "empty/e/f.png")
+    with holding(tmp_path / "vis", "--vis"), in_place_of(tmp_path / "vis") as folder:
+        written(folder, "contact_sheet.png")
+    settings = OwnSettings(
+        folder=str(tmp_path), masks=str(tmp_path / "truth"), image=("d.png",),
+        mask=(str(tmp_path / "learned" / "d.png"),))
+    assert read_folder(settings).below == [tmp_path / "b"]
+
+
 def test_what_is_passed_over_or_turned_in_a_folder_is_said(segmented):
     folder, *_ = segmented
     mixed = folder / "mixed"
