@@ -38,6 +38,10 @@ class OwnSettings(Settings):
     newer: ClassVar[tuple] = ("fingerprints",)
     recipes: ClassVar[dict] = {
         "own": {},
+        # For a first look: docs/own_details.md. A network as narrow that starts at the share of a
+        # rare foreground may find nothing for ever.
+        "quick": dict(
+            width=0.25, steps=600, learning_rate=0.002, warm_up=0.05, crop=128, output_bias="zero"),
         # One press of Train on the page: few steps, soon at the full rate. Crops that are smaller
         # than the experiment's images lie each time another way on the grid of the pooling. Who
         # paints there paints far from outlines, and blue where too much is found.

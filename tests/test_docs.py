@@ -123,6 +123,7 @@ def test_a_mask_is_made_of_an_array_and_of_the_json_of_other_programs(
     ("compare.csv", tables.table, "own_details.md"),
     ("compare.csv", tables.telling, "own_details.md"),
     ("compare_second.csv", tables.naming, "own_details.md"),
+    ("compare_quick.csv", tables.table, "own_details.md"),
 ])
 def test_the_tables_of_own_images_are_those_of_their_rows(rows, make, page):
     lines = make(read_table(DOCS / rows))
