@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from common import baselines, metrics, pictures
+from common.checkpoints import trained_before
 from common.checks import has_sides
 from common.command_line import fields_of, parse
 from common.errors import UserError, drawing, run_script
@@ -104,6 +105,7 @@ def main():
         return read_test_settings(output, given)
 
     # Mistakes are told before Keras starts.
+    unfinished = trained_before(output)
     settings = read_whole(output, read_test)
     names = [f"test_{number}.png" for number in range(1, settings.images + 1)]
     check_folder(settings.vis, "--vis")
@@ -126,8 +128,9 @@ def main():
 
     print(f"{settings.images} fresh images of {describe_data(settings)}")
     print("\n".join(score_lines(scores, names)))
-    if complaint := metrics.complaint(Y, probabilities):
-        print(complaint)
+    for words in (metrics.complaint(Y, probabilities), unfinished):
+        if words:
+            print(words)
     print(f"look at {Path(settings.vis) / 'overview.png'} and test_1.png, ... beside it")
 
 

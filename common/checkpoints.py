@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 import shutil
+import signal
 import time
 import zlib
 from pathlib import Path
@@ -25,6 +26,9 @@ class Checkpoint:
     Keras keeps weights and optimiser. The state is a dataclass with `step`, `snapshots` (arrays by
     step), and what JSON can hold. Random streams are not kept: they are drawn anew up to the step.
     The large files are zip archives, whose own checksums tell damaged ones.
+
+    `with` it, Ctrl-C waits for the end of a step, keeps that too, and then ends the training. After
+    the last step it does nothing: results are about to be written. A second one ends it at once.
     """
 
     def __init__(self, settings=None, fingerprint=0):
@@ -32,15 +36,27 @@ class Checkpoint:
         self.settings, self.fingerprint = settings, fingerprint
         self.step = 0  # of the last checkpoint
         self.due = math.inf  # when the next one is, by the clock
+        self.has_begun, self.is_interrupted = False, False
         if settings:
             self.folder = Path(settings.output, FOLDER)
             if settings.checkpoint:
                 self.due = time.monotonic() + settings.checkpoint
 
     def __enter__(self):
+        is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not of nohup
+        if is_usual and self.due < math.inf:
+            signal.signal(signal.SIGINT, self.interrupt)
         return self
 
+    def interrupt(self, *_):
+        """What Ctrl-C does: within a step weights and state are not of the same moment."""
+        if self.is_interrupted or not self.has_begun:
+            raise KeyboardInterrupt
+        self.is_interrupted = True
+
     def __exit__(self, kind, error, _):
+        if signal.getsignal(signal.SIGINT) == self.interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if kind is KeyboardInterrupt and self.step:
             error.args = (f"{self.command()} goes on from step {self.step}",)
 
@@ -88,10 +104,13 @@ class Checkpoint:
     def save_if_due(self, network, state):
         """Keep network and state if it is time, but not before the first step or after the last.
 
-        Raises `UserError` if they cannot be written.
+        Raises `UserError` if they cannot be written, KeyboardInterrupt after Ctrl-C.
         """
+        self.has_begun = True
         begin = time.monotonic()
-        if begin < self.due or not 0 < state.step < self.settings.steps:
+        if begin < self.due and not self.is_interrupted:
+            return
+        if not 0 < state.step < self.settings.steps:
             return
         values = {**vars(state), "fingerprint": self.fingerprint}
         snapshots = {str(step): array for step, array in values.pop("snapshots").items()}
@@ -106,6 +125,8 @@ class Checkpoint:
         if pause >= Settings.checkpoint:  # else it is wanted more often, whatever time it takes
             pause = max(pause, 100 * (end - begin))
         self.due = end + pause
+        if self.is_interrupted:
+            raise KeyboardInterrupt
 
     def remove(self):
         """Keep nothing any more: the training has come to its end."""
@@ -119,6 +140,20 @@ def resumable(output):
     """Whether the folder `output` holds an interrupted training that was kept as a whole."""
     folder = Path(output, FOLDER)
     return (folder / RECORD).exists() or (folder / FINISHED).exists()
+
+
+def trained_before(output):
+    """One sentence where a network lies beside a training that has not ended, or None.
+
+    Raises `UserError` if there is no network yet.
+    """
+    if not resumable(output):
+        return None
+    if not Path(output, SETTINGS).exists():
+        raise UserError(f"{output} holds a training that has not ended, and no network yet; go on "
+                        "with it by --resume")
+    return (f"{output} also holds a training that has not ended: this network is of the one before "
+            "it; --resume goes on with the other")
 
 
 def interrupted_flags(given, kind=Settings):

@@ -50,6 +50,7 @@ class Settings:
     trained_by: ClassVar[str] = "train.py"
     training_groups: ClassVar[tuple] = ("run", "data", "samples", "training")
     recipes: ClassVar[dict] = RECIPES
+    newer: ClassVar[tuple] = ()  # settings that a file of an older version may lack
 
     # One seed gives everything: training, validation and test images, and initial weights.
     seed: int = setting(0, "run", "all random draws follow from it", least=0, most=2**32 - 1)
@@ -220,7 +221,8 @@ def read_settings(path, kind=Settings):
 
 def settings_from(values, kind):
     """Settings from what JSON made of them, a dict. Raises ValueError or TypeError for others."""
-    if set(values) != set(training_names(kind)):
+    names = set(training_names(kind))
+    if not names - set(kind.newer) <= set(values) <= names:
         raise ValueError("it does not hold the same settings")
     for name, value in values.items():
         if isinstance(value, list):

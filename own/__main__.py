@@ -1,7 +1,7 @@
 """Label one image of your own, and the rest is segmented.
 
     python -m own train IMAGE MASK   learn from an image with its mask, or several
-    python -m own segment FOLDER     segment the images of a folder with that
+    python -m own segment FOLDER     segment the images of a folder with that, or image files
     python -m own paint [FOLDER]     or paint strokes on a page, and watch it learn
     python -m own compare SET ...    score it beside what people use today
 

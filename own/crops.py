@@ -9,7 +9,7 @@ import numpy as np
 from common.errors import UserError
 from data import random_stream
 from own.exposure import STEP_OF_16_BITS, exposure, matched
-from own.images import check_same_size, in_channels, read_image, read_mask
+from own.images import check_same_size, fingerprint_of, in_channels, read_image, read_mask
 from own.names import check_pairs
 from own.scale import is_painted, reduced, reduced_mask, times_reduced
 
@@ -58,10 +58,11 @@ def prepared_for_training(settings, labelled, wanted=None):
 
     The images are reduced as the settings say, or else as suits the labelled objects. With --match
     all are brought to the exposure `wanted`, or else to that which they have on average. Of masks
-    that are no strokes, what is not labelled has no weight. Raises `UserError` if --reduce leaves
-    no foreground.
+    that are no strokes, what is not labelled has no weight. The settings hold the fingerprints of
+    the images as they were. Raises `UserError` if --reduce leaves no foreground.
     """
     times = settings.reduce or times_reduced(labelled)
+    fingerprints = [fingerprint_of(image) for image, _ in labelled]
     images = [reduced(image, times) for image, _ in labelled]
     masks = [reduced_mask(mask, times) for _, mask in labelled]
     if not any((mask > 0).any() for mask in masks):
@@ -73,7 +74,7 @@ def prepared_for_training(settings, labelled, wanted=None):
             wanted = np.mean(exposures, axis=0)
         images = [matched(image, present, wanted)
                   for image, present in zip(images, exposures, strict=True)]
-    settings = dataclasses.replace(settings, reduce=times)
+    settings = dataclasses.replace(settings, reduce=times, fingerprints=tuple(fingerprints))
     if not any(is_painted(mask >= 0) for mask in masks):
         settings = dataclasses.replace(settings, unlabelled=0.0)
     return settings, list(map(Labelled, images, masks))

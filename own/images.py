@@ -1,12 +1,15 @@
 """Images and masks as people have them: every such file is read here, and strokes are written."""
 
+import contextlib
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from common.checkpoints import fingerprint
 from common.errors import UserError
+from common.folders import left_in
 from common.images import write_png
 from own.decoding import QUARTER_TURN, decode, is_animation, orientation
 from own.masks import understood
@@ -31,11 +34,20 @@ def read_image(path):
     if image.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{path} holds numbers of the kind {image.dtype}; save it with 8 or 16 "
                         "bits a channel")
-    if image.shape[2] == 3 and (image[..., :1] == image[..., 1:]).all():
-        image = image[..., :1]
+    image = without_equal_channels(image)
     if image.dtype == np.uint16:
         image = image / np.float32(257)
     return np.ascontiguousarray(image)
+
+
+def without_equal_channels(image):
+    """An image, (height, width, channels), with one channel if all are equal."""
+    return image[..., :1] if (image[..., :1] == image[..., 1:]).all() else image
+
+
+def fingerprint_of(image):
+    """Text that tells the pixels of an image from others, whatever its file and its channels."""
+    return f"{fingerprint([without_equal_channels(image)]):08x}"
 
 
 def images_in(folder, flag):
@@ -76,9 +88,23 @@ def images_and_others_in(folder, flag):
         raise UserError(f"{flag} {folder} holds {path.name!a}, which is no name in UTF-8; rename "
                         "it") from None
     if not images:
-        raise UserError(f"{flag} {folder} holds no images ({', '.join(SUFFIXES)}); name a folder "
-                        "that does")
+        remedy = "name a folder that does"
+        if below := folders_with_images(folder):
+            remedy = f"its folder {below[0].name} does: name that"
+        raise UserError(f"{flag} {folder} holds no images ({', '.join(SUFFIXES)}); {remedy}")
     return images, others
+
+
+def folders_with_images(folder):
+    """The paths of the folders in a folder that hold images, but for what a run left in one."""
+    found = []
+    for path in sorted(Path(folder).iterdir()):
+        if path.name.startswith(".") or not path.is_dir() or left_in(path):
+            continue
+        with contextlib.suppress(OSError):  # one that cannot be read
+            if any(file.suffix.lower() in SUFFIXES for file in path.iterdir()):
+                found.append(path)
+    return found
 
 
 def in_channels(image, channels):

@@ -23,7 +23,7 @@ from own.exposure import predict_image, trained_exposure
 from own.images import read_image, read_mask, write_strokes
 from own.pictures import as_seen, encoded, tinted
 from own.scale import enlarged_part
-from own.segmentation import check_images, least_sure, remarks, segment_folder
+from own.segmentation import check_places, least_sure, remarks, segment_folder
 from own.settings import OwnSettings
 
 PAINT = OwnSettings.recipes["paint"]  # what a press of Train does
@@ -349,8 +349,8 @@ class Page:
             settings = dataclasses.replace(self.settings, steps=self.state.step)
             images = [path for path in self.folder.images if path.exists()]
             folder = self.folder._replace(images=images)
-            check_images(settings, folder)
-            rows = segment_folder(
+            check_places(settings, folder)
+            rows, problems = segment_folder(
                 settings, self.network, folder,
                 lambda number, name: progress((number, len(images)), desc=name))
             run = finished(self.network, list(self.labelled.values()), self.state)
@@ -358,7 +358,7 @@ class Page:
             self.make_portable()
             archive = shutil.make_archive(
                 self.results, "zip", self.results.parent, self.results.name)
-        yield self.seen(html.escape(words_of(rows)),
+        yield self.seen(html.escape("; ".join([words_of(rows), *problems])),
                         download=gr.DownloadButton(value=archive, visible=True))
 
     def make_portable(self):

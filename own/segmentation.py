@@ -2,20 +2,24 @@
 
 It leaves a mask and an outline of each, a contact sheet and a table in vis/,
 and says in which images something is wrong, or may be: what to look at first.
+A file that cannot be used is skipped, and named at the end.
 """
 
+import bisect
 import contextlib
 import dataclasses
 import itertools
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from common import baselines, metrics
+from common.checkpoints import trained_before
 from common.command_line import fields_of, parse
-from common.errors import UserError, drawing
+from common.errors import UserError, drawing, script_name
 from common.files import check_folder, write_table
 from common.folders import check_inputs, holding, in_place_of, left_in, read_whole
 from common.images import write_png
@@ -24,7 +28,8 @@ from common.screen import Screen
 from common.settings import read_settings
 from own.decoding import orientation
 from own.exposure import WHOLE, are_opposite, lean, predict_prepared, prepared, uncertainty
-from own.images import check_same_size, images_and_others_in, images_in, in_8_bits, in_channels
+from own.images import check_same_size, fingerprint_of, folders_with_images
+from own.images import images_and_others_in, images_in, in_8_bits, in_channels
 from own.images import read_image, read_mask
 from own.names import mask_names
 from own.pictures import THE_NETWORK, YOUR_MASK, as_seen, outlined
@@ -55,10 +60,11 @@ class Folder(NamedTuple):
     left_out: list  # paths: masks that lie among the images
     passed_over: list  # paths: what looks like an image by its name, but is none that is read
     turned: list  # paths: images that are turned upright, as their orientation tags say
+    below: list  # paths: folders in it that hold images
 
 
 def read_folder(settings):
-    """The `Folder` of the settings' --folder and --masks.
+    """The `Folder` of the settings' folder, or of their files, and of --masks.
 
     Masks among the images are those that the network was trained on, and what is called as a mask
     of another image. What earlier runs left there is passed over. Raises `UserError` for a folder
@@ -67,32 +73,43 @@ def read_folder(settings):
     no_images = {os.path.realpath(path) for path in settings.mask}
     for place in (settings.output, settings.vis):
         no_images |= {os.path.realpath(Path(place, name)) for name in left_in(place)}
-    files, passed_over = images_and_others_in(settings.folder, "folder")
+    files, passed_over, below = [*map(Path, settings.files)], [], []
+    if settings.folder:
+        files, passed_over = images_and_others_in(settings.folder, "folder")
+        of_masks = [settings.masks, *(os.path.dirname(path) for path in settings.mask)]
+        for path in folders_with_images(settings.folder):
+            if not any(is_same(path, other) for other in of_masks):
+                below.append(path)
     files = [path for path in files if os.path.realpath(path) not in no_images]
     left_out = set(itertools.chain.from_iterable(masks_among(files, files, settings).values()))
     images = [path for path in files if path not in left_out]
     if not images:
-        raise UserError(f"{settings.folder} holds masks alone; name the folder of the images")
+        place = settings.folder or "what is named"
+        raise UserError(f"{place} holds masks alone; name the folder of the images")
     for path, other in itertools.pairwise(sorted(images, key=lambda path: path.stem)):
         if path.stem == other.stem:
-            raise UserError(f"{settings.folder} holds {path.name} and {other.name}, which would "
-                            "leave one mask; rename one of them")
+            raise UserError(f"{path} and {other} would leave one mask; rename one of them")
     masks = {}
     if settings.masks:
-        same = os.path.realpath(settings.masks) == os.path.realpath(settings.folder)
+        same = is_same(settings.masks, settings.folder)
         others = images_in(settings.folder if same else settings.masks, "--masks")
         for image, named in masks_among(images, others, settings).items():
             masks[image] = named[0]
         if not masks:
-            raise UserError(f"--masks {settings.masks} holds no mask that is called as an image of "
-                            f"{settings.folder}, such as {images[0].stem}.png; rename the masks")
+            raise UserError(f"--masks {settings.masks} holds no mask that is called as one of the "
+                            f"images, such as {images[0].stem}.png; rename the masks")
     turned = [path for path in images if is_turned(path)]
     return Folder(
-        images, masks, [path for path in files if path in left_out], passed_over, turned)
+        images, masks, [path for path in files if path in left_out], passed_over, turned, below)
+
+
+def is_same(path, other):
+    """Whether two paths, or None, lead to the same file or folder."""
+    return bool(path and other) and os.path.realpath(path) == os.path.realpath(other)
 
 
 def is_turned(path):
-    """Whether an image is turned upright. One that cannot be read is not; it is refused later."""
+    """Whether an image is turned upright. One that cannot be read is not; it is skipped later."""
     with contextlib.suppress(UserError):
         return orientation(path) != 1
     return False
@@ -122,9 +139,9 @@ def masks_among(images, files, settings):
     return {image: named for image, named in masks.items() if named}
 
 
-def check_images(settings, folder):
-    """Raise `UserError` for an image or mask of a `Folder` that is no good or would be replaced."""
-    if os.path.realpath(settings.vis) == os.path.realpath(settings.folder):
+def check_places(settings, folder):
+    """Raise `UserError` if results would replace an image or mask of a `Folder`, or the network."""
+    if is_same(settings.vis, settings.folder):
         raise UserError(f"--vis {settings.vis} is the folder of your images; name another")
     results = ["contact_sheet.png", "metrics.csv"]
     for path in folder.images:
@@ -132,11 +149,15 @@ def check_images(settings, folder):
     network = [Path(settings.output, name) for name in ("model.keras", "settings.json")]
     inputs = [*folder.images, *folder.masks.values(), *settings.image, *settings.mask, *network]
     check_inputs(settings.vis, "--vis", inputs, results)
-    for path in folder.images:
-        image = read_image(path)  # takes little beside segmenting it
-        if path in folder.masks:
-            mask, _ = read_mask(folder.masks[path])
-            check_same_size(image, path, mask, folder.masks[path])
+
+
+@contextlib.contextmanager
+def noting(problems, words):
+    """Add a `UserError`, after these words, to a list of texts, in place of raising it."""
+    try:
+        yield
+    except UserError as error:
+        problems.append(f"{words}: {error}")
 
 
 def segment_folder(settings, network, folder, show):
@@ -144,15 +165,22 @@ def segment_folder(settings, network, folder, show):
 
     These are masks/, overlays/, contact_sheet.png and metrics.csv; they change when all are there.
     show(number, name) is told of every image that is done. Returns the rows of metrics.csv, as
-    dicts. Raises `UserError` if a file cannot be written, or the network returns not-a-number.
+    dicts, and a list of sentences on files that cannot be used. Raises `UserError` if there is no
+    image that can, a file cannot be written, or the network returns not-a-number.
     """
-    rows, tiles = [], []
-    on_sheet = {folder.images[number] for number in picked(len(folder.images))}
-    trained_on = dict(zip(map(os.path.realpath, settings.image), settings.mask, strict=True))
+    rows, tiles, problems = [], [], []
+    on_sheet = picked(len(folder.images))
     trained_lean = lean_of_trained(settings)
     with in_place_of(settings.vis) as results:
-        for path in folder.images:
-            image, mask_path = read_image(path), trained_on.get(os.path.realpath(path))
+        for number, path in enumerate(folder.images):
+            image = mask = None
+            with noting(problems, "skipped"):
+                image = read_image(path)
+            if image is None:
+                continue
+            with noting(problems, "not scored"):
+                mask = mask_of(image, path, folder.masks.get(path))
+            trained_mask_path = trained_with(settings, path, image)
             seen = prepared(network, image, settings.match, times=settings.reduce or 1)
             probabilities = predict_prepared(
                 network, seen, settings.average, WHOLE, image.shape[:2])
@@ -162,24 +190,31 @@ def segment_folder(settings, network, folder, show):
             prediction = metrics.predicted(probabilities)
             row = {
                 "image": path.name,
-                "trained_on": "yes" if mask_path else "no",
+                "trained_on": "yes" if trained_mask_path else "no",
                 "foreground_share": f"{prediction.mean():.6f}",
                 "uncertainty": f"{uncertainty(probabilities):.6f}",
                 "exposure": seen.how(),
                 "negative": "yes" if are_opposite(lean(image), trained_lean) else "no",
             }
-            if path in folder.masks:
-                row |= own_scores(image, prediction, *read_mask(folder.masks[path]))
+            if mask:
+                row |= own_scores(image, prediction, *mask)
             rows.append(row)
             write_png(results / "masks" / f"{path.stem}.png", prediction * np.uint8(255))
             with drawing():
-                picture = as_seen(image)
-                overlay = outlined(picture, (prediction, FALSE_ALARM))
+                picture, given = as_seen(image), mask
+                with contextlib.suppress(UserError):  # it may have been moved meanwhile
+                    given = given or mask_of(image, path, trained_mask_path)
+                outlines = [(prediction, FALSE_ALARM)]
+                if given:
+                    outlines.insert(0, (np.logical_and(*given), MISSED))
+                overlay = outlined(picture, *outlines)
                 write_png(results / "overlays" / f"{path.stem}.png", overlay)
-                if path in on_sheet:
-                    tiles.append(tile(
-                        picture, prediction, row, mask_path, folder.masks.get(path)))
-            show(len(rows), path.name)
+                # One that is skipped leaves its place on the sheet to the next.
+                if len(tiles) < bisect.bisect(on_sheet, number):
+                    tiles.append(tile(picture, outlines, row))
+            show(number + 1, path.name)
+        if not rows:
+            raise UserError(f"no image can be used; first {problems[0]}")
         write_table(rows, results / "metrics.csv")
         others = [row for row in rows if row["trained_on"] == "no"]
         number = "the share of the foreground"
@@ -190,7 +225,30 @@ def segment_folder(settings, network, folder, show):
         with drawing():
             sheet(tiles, f"{len(tiles)} of {len(rows)} images; the number is {number}",
                   results / "contact_sheet.png", (YOUR_MASK, THE_NETWORK), TILE)
-    return rows
+    return rows, problems
+
+
+def mask_of(image, path, mask_path):
+    """What `read_mask` reads of the mask of an image; None where there is none.
+
+    Raises `UserError` for a mask that cannot be used, or does not fit.
+    """
+    if not mask_path:
+        return None
+    mask = read_mask(mask_path)
+    check_same_size(image, path, mask[0], mask_path)
+    return mask
+
+
+def trained_with(settings, path, image):
+    """The path of the mask with which an image was trained on, wherever it lay then, or None.
+
+    Settings of an older version know the paths alone.
+    """
+    known, this = settings.fingerprints, fingerprint_of(image)
+    if not known:
+        known, this = map(os.path.realpath, settings.image), os.path.realpath(path)
+    return dict(zip(known, settings.mask, strict=False)).get(this)
 
 
 def lean_of_trained(settings):
@@ -230,21 +288,17 @@ def blur_otsu_sides(image):
     return brighter, ~brighter
 
 
-def tile(picture, prediction, row, own_mask_path, mask_path):
+def tile(picture, outlines, row):
     """An image on the contact sheet, picture and caption, by its row of metrics.csv.
 
-    picture: BGR uint8 (height, width, 3); prediction: bool (height, width, 1); own_mask_path: of
-    the mask of an image that was trained on, which is shown instead; mask_path: of one in --masks,
-    which is shown too. Both may be None.
+    picture: BGR uint8 (height, width, 3); outlines: as of `outlined`. Of an image that was trained
+    on only the first is drawn, that of its mask: what is found there says little.
     """
-    outlines, words = [(prediction, FALSE_ALARM)], f"{prediction.mean():.1%}"
+    words = f"{float(row['foreground_share']):.1%}"
     if "network_iou" in row:
         words = f"IoU {float(row['network_iou']):.3f}"
-    if mask_path:
-        outlines.insert(0, (np.logical_and(*read_mask(mask_path)), MISSED))
-    if own_mask_path and os.path.exists(own_mask_path):
-        outlines = [(np.logical_and(*read_mask(own_mask_path)), MISSED)]
-        words = "labelled"
+    if row["trained_on"] == "yes":
+        outlines, words = outlines[:1], "labelled"
     return outlined(resized(picture, TILE, TILE), *outlines), f"{row['image']}: {words}"
 
 
@@ -280,7 +334,9 @@ def few(names):
 
 def closing_lines(settings, rows, folder):
     """What is said of the images of a `Folder`, as lines of text."""
-    lines = [f"{len(rows)} images of {settings.folder}"]
+    lines = [f"{len(rows)} image{'s' if len(rows) > 1 else ''}"]
+    if settings.folder:
+        lines[0] += f" of {settings.folder}"
     others = {"left out as masks": folder.left_out, "passed over": folder.passed_over,
               "turned upright, as their orientation tags say": folder.turned}
     for what, paths in others.items():
@@ -302,27 +358,31 @@ def closing_lines(settings, rows, folder):
     if first := least_sure(rows):
         lines.append(f"look first at {', '.join(first)}; surer ones may be wrong too. Where it is "
                      "wrong, label one more: no score tells which")
+    if folder.below:
+        names = few([path.name for path in folder.below])
+        lines.append(f"not looked into: {names}, which hold images too; name each by itself: "
+                     "own segment FOLDER")
     contact_sheet = Path(settings.vis, "contact_sheet.png")
     return [*lines, f"look at {contact_sheet}, masks/ and overlays/ beside it"]
 
 
 def main():
     fields = fields_of("output", "vis", "masks", "average", "match", kind=OwnSettings)
-    given = parse(__doc__, fields, words=("folder", "FOLDER", "the images"))
-    folders = given.pop("folder")
-    if len(folders) != 1:
-        raise UserError("name one folder of images: own segment FOLDER")
+    words = ("folder", "FOLDER | IMAGE ...", "of images, or image files")
+    given = parse(__doc__, fields, words=words)
+    given |= folder_or_files(given.pop("folder"))
     output = Path(given.get("output", OwnSettings.output))
 
     def read_trained():
         trained = read_settings(output / "settings.json", OwnSettings)
-        return dataclasses.replace(trained, folder=folders[0], **given)
+        return dataclasses.replace(trained, **given)
 
     # Mistakes are told before Keras starts.
+    unfinished = trained_before(output)
     settings = read_whole(output, read_trained)
     check_folder(settings.vis, "--vis")
     folder = read_folder(settings)
-    check_images(settings, folder)
+    check_places(settings, folder)
 
     import model  # noqa: F401  the file may hold a layer of it
     from common import model_file
@@ -331,5 +391,25 @@ def main():
     network, settings = read_whole(
         output, lambda: (model_file.load(output / "model.keras"), read_trained()))
     with holding(settings.vis, "--vis"), Screen("image", len(folder.images)) as screen:
-        rows = segment_folder(settings, network, folder, screen.show)
-    print("\n".join(closing_lines(settings, rows, folder)))
+        rows, problems = segment_folder(settings, network, folder, screen.show)
+    lines = closing_lines(settings, rows, folder)
+    if unfinished:
+        lines.insert(-1, unfinished)
+    print("\n".join(lines), flush=True)
+    for words in problems:
+        print(f"{script_name()}: {words}", file=sys.stderr)
+    if problems:
+        sys.exit(2)
+
+
+def folder_or_files(words):
+    """Which images are asked for, as settings. Raises `UserError` for what is no such thing."""
+    remedy = "name one folder of images, or image files: own segment FOLDER"
+    if not words:
+        raise UserError(remedy)
+    folders = [path for path in words if os.path.isdir(path)]
+    if folders and len(words) > 1:
+        raise UserError(f"{folders[0]} is a folder among others, or among files; {remedy}")
+    if not any(map(os.path.exists, words)):
+        raise UserError(f"{words[0]} cannot be found; {remedy}")
+    return dict(folder=words[0]) if folders else dict(files=tuple(dict.fromkeys(words)))

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import os
+import re
 import signal
 import subprocess
 
@@ -13,10 +15,11 @@ from common.errors import UserError
 from common.images import write_png
 from common.settings import Settings
 from data import create_data
+from faults import state
 from own.crops import read_labelled
 from own.settings import OwnSettings
 from own.training import train_own
-from scripts import command, run
+from scripts import REPOSITORY, command, run
 from train import TrainingState, compile_network, train
 
 CIRCLES = Settings(width=1 / 16, steps=8, validation=2, watch=1, size=(64, 96), radius=(8, 12),
@@ -82,27 +85,65 @@ def test_a_checkpoint_that_is_damaged_or_of_other_images_is_refused(tmp_path):
     Checkpoint(settings, fingerprint([X])).restore(network, TrainingState())
 
 
-def test_an_interrupted_script_says_how_to_go_on_and_with_what_it_does_not(tmp_path):
-    line = "--width 0.0625 --size 64 64 --radius 8 12 --validation 1 --watch 1 --steps 600".split()
-    line += ["--output", "my run", "--checkpoint", "0.001"]
-    # after nohup the signal would be ignored
-    training = subprocess.Popen(command("train.py", *line), cwd=tmp_path, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    for _ in range(3):  # rows of the history
-        training.stdout.readline()
+FLAGS = {
+    "train.py": "--width 0.0625 --size 64 64 --radius 8 12 --validation 1 --watch 1 --steps 300",
+    "own train": "cell.png mask.png --width 0.0625 --crop 64 --steps 200",
+}
+HERE = ["--output", "my run"]
+
+
+def interrupted(folder, name, *flags):
+    """What a training says on stderr that Ctrl-C ends after a few rows of its history."""
+    line = [*command(*name.split()), *FLAGS[name].split(), *HERE, *flags]
+    training = subprocess.Popen(
+        line, cwd=folder, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # after nohup the signal would be ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    rows = 0
+    while rows < 3:
+        rows += training.stdout.readline().startswith("step ")
     training.send_signal(signal.SIGINT)
     _, errors = training.communicate()
     assert training.returncode == 130
-    assert "interrupted; train.py --resume --output 'my run' goes on from step " in errors
+    return errors
 
-    resume = ["--resume", "--output", "my run"]
-    for flags, sentence in ((["--resume"], "finds no interrupted training in output"),
-                            ([*resume, "--steps", "9"], "--steps is not what it was")):
-        done = run(tmp_path, "train.py", *flags)
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_ctrl_c_keeps_what_was_learned_before_a_checkpoint_was_due(tmp_path, name):
+    X, Y = create_data(1)
+    write_png(tmp_path / "cell.png", X[0])
+    write_png(tmp_path / "mask.png", Y[0] * 255)
+    assert interrupted(tmp_path, name, "--checkpoint", "0") == "\ninterrupted\n"
+    assert not resumable(tmp_path / "my run")  # none is wanted
+    said = interrupted(tmp_path, name)
+    step = re.search(r"--resume --output 'my run' goes on from step (\d+)\n$", said)[1]
+    resumed = run(tmp_path, *name.split(), "--resume", *HERE)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert int(re.search(r"^step +(\d+)", resumed.stdout, re.MULTILINE)[1]) > int(step) > 3
+    whole = run(tmp_path, *name.split(), *FLAGS[name].split(), "--output", "whole")
+    assert whole.returncode == 0
+    one, other = (state(tmp_path / output) for output in ("my run", "whole"))
+    for left in ("model.keras", "history.csv"):
+        assert one[left] == other[left]
+
+
+def test_an_interrupted_training_is_told_of_to_whoever_comes_next(tmp_path):
+    interrupted(tmp_path, "train.py")
+    for script, flags, sentence in (
+            ("train.py", ["--resume"], "finds no interrupted training in output"),
+            ("train.py", ["--resume", *HERE, "--steps", "9"], "--steps is not what it was"),
+            ("test.py", HERE, "my run holds a training that has not ended, and no network yet")):
+        done = run(tmp_path, script, *flags)
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
         assert sentence in done.stderr
-    done = run(tmp_path, "train.py", *line, "--steps", "2")
+    line = ["train.py", *FLAGS["train.py"].split(), *HERE]
+    done = run(tmp_path, *line, "--steps", "2")
     assert "my run holds a training that was interrupted" in done.stdout
     assert (done.returncode, done.stderr) == (0, "")
     assert not resumable(tmp_path / "my run")
+
+    interrupted(tmp_path, "train.py")
+    done = run(tmp_path, "test.py", *HERE, "--images", "2")
+    assert done.returncode == 0
+    assert "not ended: this network is of the one before it; --resume goes on" in done.stdout

@@ -1,14 +1,17 @@
 """README.md and docs/: links lead somewhere, commands can be typed, numbers are those of rows."""
 
+import json
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from commands import COMMANDS, typed
 from common.files import read_table
 from own import tables
+from own.images import read_mask
 from study.__main__ import planned
 from study.questions import QUESTIONS
 
@@ -90,11 +93,37 @@ def test_a_number_with_an_interval_stands_in_the_report(page):
         assert " ".join(number.split()) in report
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_a_mask_is_made_of_an_array_and_of_the_json_of_other_programs(
+        tmp_path, monkeypatch, number):
+    corners = [[10.2, 5.4], [39.8, 5], [40, 24.7], [10, 25]]  # x, y
+    truth = np.zeros((50, 60, 1), bool)
+    truth[5:26, 10:41] = True
+    np.save(tmp_path / "01.npy", truth[..., 0] * 7)
+    labelme = {"imageHeight": 50, "imageWidth": 60,
+               "shapes": [{"label": "cell", "points": corners, "shape_type": "polygon"}]}
+    images = [{"id": 4, "file_name": "00.png", "height": 9, "width": 9},
+              {"id": 5, "file_name": "01.png", "height": 50, "width": 60}]
+    polygons = {4: [[0, 0, 50, 0, 50, 50]], 5: [np.ravel(corners).tolist()]}
+    labels = [{"image_id": image, "segmentation": here} for image, here in polygons.items()]
+    for name, content in (("01.json", labelme),
+                          ("annotations.json", {"images": images, "annotations": labels})):
+        (tmp_path / name).write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", TEXT[DOCS / "own.md"], re.DOTALL)
+    assert len(blocks) == 3
+    exec(f"import cv2, json, numpy as np\n{blocks[number]}", {})
+    foreground, labelled = read_mask(tmp_path / "01_mask.png")
+    assert np.array_equal(foreground, truth)
+    assert labelled.all()
+
+
 @pytest.mark.parametrize(("rows", "make", "page"), [
     ("compare.csv", tables.summary, "own.md"),
     ("compare.csv", tables.table, "own_details.md"),
     ("compare.csv", tables.telling, "own_details.md"),
     ("compare_second.csv", tables.naming, "own_details.md"),
+    ("compare_quick.csv", tables.table, "own_details.md"),
 ])
 def test_the_tables_of_own_images_are_those_of_their_rows(rows, make, page):
     lines = make(read_table(DOCS / rows))

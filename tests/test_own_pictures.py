@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from common.images import write_png
 from common.pictures import FALSE_ALARM, MISSED
 from own.pictures import outlined, tinted
 from own.segmentation import tile
@@ -40,9 +39,12 @@ def test_what_fills_the_image_has_an_outline_too():
     assert (picture == FALSE_ALARM).all(axis=-1).sum() > 100
 
 
-def test_what_was_missed_is_seen_on_the_contact_sheet(tmp_path):
-    write_png(tmp_path / "mask.png", SQUARE * np.uint8(255))
-    picture, words = tile(np.full((100, 100, 3), 128, "uint8"), np.zeros_like(SQUARE),
-                          {"image": "1.png", "network_iou": "0"}, None, tmp_path / "mask.png")
-    assert (picture == MISSED).all(axis=-1).any()
-    assert words == "1.png: IoU 0.000"
+def test_the_contact_sheet_shows_what_was_missed_and_of_what_was_trained_on_the_mask_alone():
+    grey = np.full((100, 100, 3), 128, "uint8")
+    outlines = [(SQUARE, MISSED), (np.roll(SQUARE, 30), FALSE_ALARM)]
+    row = {"image": "1.png", "foreground_share": "0.04", "network_iou": "0"}
+    for trained_on, caption in (("no", "1.png: IoU 0.000"), ("yes", "1.png: labelled")):
+        picture, words = tile(grey, outlines, {**row, "trained_on": trained_on})
+        found = (picture == FALSE_ALARM).all(axis=-1).any()
+        assert (picture == MISSED).all(axis=-1).any()
+        assert (words, found) == (caption, trained_on == "no")
