@@ -10,6 +10,7 @@ import dataclasses
 import os
 import signal
 import statistics
+import time
 import threading
 from pathlib import Path
 
@@ -34,12 +35,11 @@ GROUPS = {
     "growth": growth.growth,
     **gpu.GROUPS,
 }
-# Without names all are measured but those of gpu, which stands for what is worth knowing of one.
-GPU = (*gpu.GROUPS, "peers")
+# Without names all are measured but those of gpu.
 USUAL = tuple(name for name in GROUPS if name not in gpu.GROUPS)
 # How long a round of each takes, roughly, on the machine of docs/speed.md; of a race each step too.
 SECONDS = {"step": 10, "large": 30, "own": 110, "data": 5, "scripts": 30, "race": 45, "growth": 90}
-SECONDS |= dict.fromkeys(gpu.GROUPS, gpu.LONGEST)
+SECONDS |= dict.fromkeys(gpu.GROUPS, gpu.LONGEST / len(gpu.GROUPS))
 SECONDS_OF_A_RACE_STEP = 0.4
 
 
@@ -80,10 +80,13 @@ def measure(settings, options, groups):
 
     After each group {(row, unit): values} so far, and which of the rows are those of the group.
     """
-    rows = {}
+    rows, started = {}, time.monotonic()
     for repeat in range(options.repeats):
         settings = dataclasses.replace(settings, seed=repeat)
         for name in groups:
+            if name in gpu.GROUPS and time.monotonic() - started > gpu.LONGEST:
+                print(f"{name} is left out, for time is short", flush=True)
+                continue
             print(f"repeat {repeat + 1} of {options.repeats}: {name}", flush=True)
             measured = measurements.isolated(GROUPS[name], settings, options)
             for row, value in measured.items():
@@ -91,13 +94,17 @@ def measure(settings, options, groups):
             yield rows, list(measured)
 
 
-def summarise(rows, device):
-    """The rows of the table, as dicts: median, least, most and number of the values of each."""
+def summarise(rows, device, devices):
+    """The rows of the table, as dicts: median, least, most and number of the values of each.
+
+    devices: of the rows that begin with the name of a backend, others are of `device`.
+    """
     summary = []
     for (name, unit), values in rows.items():
         row = {"row": name, "unit": unit, "median": f"{statistics.median(values):.6g}"}
         row |= {"least": f"{min(values):.6g}", "most": f"{max(values):.6g}"}
-        summary.append({**row, "n": len(values), "device": device})
+        where = devices.get(name.partition(",")[0], device)
+        summary.append({**row, "n": len(values), "device": where})
     return summary
 
 
@@ -124,9 +131,9 @@ def end_all(number, frame):
 def main():
     settings, options, named = command_line()
     signal.signal(signal.SIGTERM, end_all)
-    groups = named or USUAL
-    if "gpu" in named:
-        groups = GPU
+    groups = []
+    for name in named or USUAL:
+        groups += gpu.GROUPS if name == "gpu" else [name]
     record = measurements.isolated(measurements.machine)
     versions = (f"{name} {version}" for name, version in record["versions"].items())
     print(", ".join([record["device"], *versions]))
@@ -137,7 +144,7 @@ def main():
     path = Path(settings.output, f"{'_'.join(['bench', *named])}.csv")
     # An interrupted run leaves what it has measured.
     for rows, latest in measure(settings, options, groups):
-        summary = summarise(rows, record["device"])
+        summary = summarise(rows, record["device"], gpu.devices(settings.output))
         if summary:
             write_table(summary, path)
         if "gpu" in named:

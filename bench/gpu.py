@@ -1,78 +1,83 @@
-"""What a GPU gives on each backend that is installed, once, in under 8 minutes.
+"""Each installed backend on a GPU, measured once, in under 8 minutes.
 
-Its table is also output/bench_gpu.md. It runs on a CPU too, where it takes longer.
+What could be measured stands in output/bench_gpu.md after each part: there may be no second try.
 """
 
 import contextlib
 import dataclasses
 import functools
 import importlib.util
+import json
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 import traceback
 from pathlib import Path
 
 import numpy as np
 
 import train
+from bench import peers
 from bench.measurements import REPOSITORY, isolated, seconds, step_and_floor
 from common.files import read_table, write_bytes
 from common.settings import training_flags
 from common.steps import make_steps, steps_at_once
 from data import create_data
 
-BACKENDS = ("jax", "torch", "tensorflow")  # those first of which most is asked
+BACKENDS = ("jax", "torch", "tensorflow")
 LATER = 3  # runs after the first, of which the median counts
 LOOKS = 4  # times that as many steps as are done at once are timed
 SEEDS = 5  # for what half precision loses
-PROCESSES = 8  # trainings at a time
-LONGEST = 120  # seconds after which nothing more is begun on a backend
-# The columns of the table, each a row of the CSV for each backend.
-COLUMNS = ("first run", "later runs", "test.py", "step", "step, half the width", "step by itself",
-           "floor of a step", "images", "peak memory of the GPU", "same bits", "validation IoU",
-           "deterministic: step", "deterministic: same bits", "bfloat16: step",
-           "bfloat16: IoU less", "study")
+PROCESSES, ROWS = 8, 3  # trainings at a time, and so many one after the other
+LONGEST = 400  # seconds after which no part is begun
+PATIENCE = 120  # seconds for a script
+COLUMNS = (
+    "first run", "later runs", "test.py", "validation IoU", "step", "step, half the width",
+    "step by itself", "floor of a step", "images", "peak memory of the GPU",
+    "same bits, compiled once", "same bits, compiled twice", "deterministic: same bits",
+    "deterministic: step", "without nondeterministic kernels: step", "bfloat16: step",
+    "bfloat16: IoU less", "study")
 
 
-def on_backend(backend, settings, options):
-    """What a GPU gives on a backend; nothing more is begun after LONGEST seconds.
-
-    A part that fails shows its traceback, and the others go on: there may be no second try.
-    """
+def measured(backend, part, settings, options):
+    """The rows of a part on a backend; none where that is not installed, or sees no card."""
     if importlib.util.find_spec(backend) is None:
         print(f"  left out, for {backend} is not installed", flush=True)
         return {}
-    rows, started = {}, time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, in_environment(backend, folder):
-        for part in (of_scripts, of_steps, of_the_same_bits, of_half_precision, of_the_study):
-            if time.perf_counter() - started > LONGEST:
-                print(f"  left out, for time is short: {part.__doc__}", flush=True)
-                continue
-            print(f"  {part.__doc__}", flush=True)
-            try:
-                measured = part(settings, Path(folder))
-            except Exception:
-                traceback.print_exc()
-                continue
-            for (name, unit), value in measured.items():
+    folder = Path(settings.output, "bench_gpu", backend).absolute()
+    rows = {}
+    with in_environment(KERAS_BACKEND=backend, XDG_CACHE_HOME=str(folder)):
+        try:
+            if part is not of_scripts:
+                check_card(backend, folder)
+            for (name, unit), value in part(settings, folder).items():
                 rows[f"{backend}, {name}", unit] = value
+        except Exception:  # the other parts go on
+            traceback.print_exc()
     return rows
 
 
-# `python -m bench gpu` stands for these.
-GROUPS = {f"gpu {backend}": functools.partial(on_backend, backend) for backend in BACKENDS}
+def check_card(backend, folder):
+    """Raise RuntimeError if there is a card, and `of_scripts` did not run on it."""
+    device, _ = device_of(folder)
+    if device.startswith("CPU") and shutil.which("nvidia-smi"):
+        raise RuntimeError(f"{backend} does not see the card")
+
+
+def device_of(folder):
+    """The device and the versions that a run of `of_scripts` names."""
+    record = json.loads((folder / "even" / "settings.json").read_text())
+    return record["device"], record["versions"]
 
 
 @contextlib.contextmanager
-def in_environment(backend, folder):
-    """Processes that start meanwhile use this backend, and find nothing compiled before."""
+def in_environment(**variables):
+    """Processes that start meanwhile find these environment variables."""
     before = dict(os.environ)
-    os.environ.update(KERAS_BACKEND=backend, XDG_CACHE_HOME=folder)
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -82,28 +87,18 @@ def in_environment(backend, folder):
 
 def of_scripts(settings, folder):
     """train.py for the first time and later, and test.py."""
-    output = folder / "scripts"
-    times = [train_script(settings, output) for _ in range(1 + LATER)]
-    test_flags = ["--output", str(output), "--vis", str(folder / "vis")]
+    shutil.rmtree(folder, ignore_errors=True)  # nothing is compiled yet
+    outputs = folder / "even", folder / "odd"
+    times = [train_script(settings, outputs[number % 2]) for number in range(1 + LATER)]
+    test_flags = ["--output", str(outputs[0]), "--vis", str(folder / "vis")]
+    last = read_table(outputs[0] / "history.csv")[-1]
     return {
         ("first run", "s"): times[0],
         ("later runs", "s"): statistics.median(times[1:]),
         ("test.py", "s"): script("test.py", *test_flags),
-        ("validation IoU", ""): float(read_table(output / "history.csv")[-1]["val_iou_mean"]),
+        ("validation IoU", ""): float(last["val_iou_mean"]),
+        ("same bits, compiled once", ""): isolated(same_weights, *outputs),
     }
-
-
-def of_the_same_bits(settings, folder):
-    """Whether two runs end with the same bits, as they are and with --deterministic; its step."""
-    exactly = dataclasses.replace(settings, deterministic=True)
-    rows = {}
-    for prefix, changed in (("", settings), ("deterministic: ", exactly)):
-        pair = folder / "one", folder / "other"
-        for output in pair:
-            train_script(changed, output)
-        rows[f"{prefix}same bits", ""] = isolated(same_weights, *pair)
-    rows["deterministic: step", "ms"] = isolated(step_at_once, exactly)[0] * 1e3
-    return rows
 
 
 def train_script(settings, output):
@@ -115,7 +110,8 @@ def train_script(settings, output):
 def script(name, *flags):
     """Seconds that a script takes, with a Python and a backend of its own."""
     command = [sys.executable, REPOSITORY / name, *flags]
-    return seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+    return seconds(lambda: subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE))
 
 
 def same_weights(one, other):
@@ -175,6 +171,30 @@ def gpu_memory():
     return tensorflow.config.experimental.get_memory_info("GPU:0")["peak"]
 
 
+def of_the_same_bits(settings, folder):
+    """Whether two runs that compile anew have the same weights; what --deterministic costs."""
+    exactly = dataclasses.replace(settings, deterministic=True)
+    rows = {("same bits, compiled twice", ""): same_compiled_twice(settings, folder)}
+    rows["deterministic: same bits", ""] = same_compiled_twice(exactly, folder)
+    rows["deterministic: step", "ms"] = isolated(step_at_once, exactly)[0] * 1e3
+    if os.environ["KERAS_BACKEND"] == "jax":
+        # Beside --deterministic, which tunes no kernels either.
+        with in_environment(XLA_FLAGS="--xla_gpu_exclude_nondeterministic_ops=true"):
+            step, _ = isolated(step_at_once, settings)
+        rows["without nondeterministic kernels: step", "ms"] = step * 1e3
+    return rows
+
+
+def same_compiled_twice(settings, folder):
+    """1 if two runs that each compile for themselves have the same weights, else 0."""
+    outputs = folder / "one", folder / "other"
+    for output in outputs:
+        shutil.rmtree(output, ignore_errors=True)
+        with in_environment(XDG_CACHE_HOME=str(output)):
+            train_script(settings, output)
+    return isolated(same_weights, *outputs)
+
+
 def of_half_precision(settings, folder):
     """What bfloat16 gains, and what it loses in IoU."""
     half = dataclasses.replace(settings, precision="mixed_bfloat16")
@@ -193,26 +213,63 @@ def unseen_iou(settings):
 
 
 def of_the_study(settings, folder):
-    """Rows a minute of the study, several trainings at a time."""
-    words = ["results", "--only", "this recipe", "--seeds", str(PROCESSES // 2)]
+    """Rows a minute of the study, several trainings at a time; always of the default's settings."""
+    rows = PROCESSES * ROWS
+    words = ["results", "--only", "this recipe", "--seeds", str(rows // 2)]  # with two fills each
     words += ["--processes", str(PROCESSES), "--output", str(folder / "study")]
     command = [sys.executable, "-m", "study", *words]
     took = seconds(lambda: subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, cwd=REPOSITORY))
-    return {("study", "rows a minute"): 60 * PROCESSES / took}
+        command, check=True, stdout=subprocess.DEVNULL, cwd=REPOSITORY, timeout=PATIENCE))
+    return {("study", "rows a minute"): 60 * rows / took}
+
+
+def beside_torch(settings, options):
+    """PyTorch's own step, and ours on JAX where that is installed."""
+    backend = "jax" if importlib.util.find_spec("jax") else "torch"
+    with in_environment(KERAS_BACKEND=backend):
+        return peers.peers(settings, options)
+
+
+PARTS = {"scripts": of_scripts, "step": of_steps, "bits": of_the_same_bits,
+         "half": of_half_precision, "study": of_the_study}
+
+
+def groups():
+    """What `python -m bench gpu` measures, {name: function of settings and options}, in order."""
+    found = {}
+    for backend in BACKENDS:
+        for name, part in PARTS.items():
+            found[f"{backend} {name}"] = functools.partial(measured, backend, part)
+        found.setdefault("gpu peers", beside_torch)  # after the first of the backends
+    return found
+
+
+GROUPS = groups()
+
+
+def devices(output):
+    """Where each backend ran, {backend: its device and versions as text}."""
+    found = {}
+    for backend in BACKENDS:
+        folder = Path(output, "bench_gpu", backend)
+        if (folder / "even" / "settings.json").exists():
+            device, versions = device_of(folder)
+            names = (f"{name} {version}" for name, version in versions.items())
+            found[backend] = ", ".join([device, *names])
+    return found
 
 
 def write_report(summary, path):
     """The rows of the benchmark, as `bench.__main__.summarise` makes them, as a table in Markdown.
 
-    One column for each backend; PyTorch's own steps below.
+    A column for each backend; PyTorch's own steps below.
     """
     values = {}
     for row in summary:
         values[row["row"]] = f"{float(row['median']):.3g} {row['unit']}".strip()
-    measured = {name.partition(",")[0] for name in values}
-    found = [backend for backend in BACKENDS if backend in measured]
-    lines = [f"| | {' | '.join(found)} |", "|---" * (1 + len(found)) + "|"]
+    found = devices(path.parent)
+    lines = [f"* {backend}: {device}" for backend, device in found.items()]
+    lines += ["", f"| | {' | '.join(found)} |", "|---" * (1 + len(found)) + "|"]
     for column in COLUMNS:
         cells = [values.pop(f"{backend}, {column}", "") for backend in found]
         lines.append(f"| {column} | {' | '.join(cells)} |")

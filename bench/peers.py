@@ -32,7 +32,7 @@ step, at_once = None, 1  # of the process that `prepare` was called in; steps of
 
 
 def peers(settings, options):
-    """A step beside PyTorch's, plain and made faster in two ways, in processes that take turns."""
+    """A step beside PyTorch's, plain and made faster, in processes that take turns."""
     if importlib.util.find_spec("torch") is None:
         print("  left out, for PyTorch is not installed; run pip install torch", flush=True)
         return {}
@@ -55,14 +55,21 @@ def peers(settings, options):
             pools[name] = stack.enter_context(
                 concurrent.futures.ProcessPoolExecutor(1, spawn, prepare, (name, *arguments)))
         for turn in range(TURNS):
-            for name, pool in pools.items():
-                turn_seconds = pool.submit(timed_steps).result()
+            for name, pool in [*pools.items()]:
+                try:
+                    turn_seconds = pool.submit(timed_steps).result()
+                except Exception as error:  # torch.compile needs a compiler of C
+                    print(f"  {name} is left out: {error}", flush=True)
+                    del pools[name], timed[name]
+                    continue
                 if turn > 0:
                     timed[name] += turn_seconds
     median = {name: statistics.median(values) for name, values in timed.items()}
     rows = {(f"step, {name}", "ms"): value * 1e3 for name, value in median.items()}
-    ours = median.pop("ours")
-    return {**rows, ("step, ours / the best of PyTorch", ""): ours / min(median.values())}
+    ours = median.pop("ours", None)
+    if ours and median:
+        rows["step, ours / the best of PyTorch", ""] = ours / min(median.values())
+    return rows
 
 
 def prepare(name, settings, X, Y, filters):

@@ -88,7 +88,7 @@ try:
         import keras
     if keras.backend.backend() not in BACKENDS:
         raise ValueError(f"{keras.backend.backend()} cannot train")
-except (ModuleNotFoundError, ValueError) as error:  # a package is missing, or a value is wrong
+except (ImportError, ValueError, AttributeError) as error:  # of a package, or of keras.json
     stop(f"Keras cannot start ({error}); install what is missing, or set the environment variable "
          f"KERAS_BACKEND to one of {', '.join(BACKENDS)}, or mend keras.json in ~/.keras")
 # What the code relies on, whatever ~/.keras/keras.json says.
@@ -97,9 +97,10 @@ keras.config.set_epsilon(1e-7)
 keras.config.set_image_data_format("channels_last")
 if keras.backend.backend() != "tensorflow":
     with hidden("tensorflow"):
-        keras.utils.set_random_seed(0)  # looks for TensorFlow, for which it would wait each time
+        # It looks once whether TensorFlow is there to be seeded too, which takes seconds to import.
+        keras.utils.set_random_seed(0)
 if keras.backend.backend() == "jax":
-    from common import compiled  # noqa: F401 - keeps what is compiled
+    from common import kept_programs  # noqa: F401 - it keeps what is compiled
 
 
 def device():
@@ -108,10 +109,19 @@ def device():
     return "CPU" if "cpu" in name.lower() else name
 
 
-def compute_the_same_bits():
-    """Let a GPU compute the same bits each time, on JAX as far as `steps.make_steps` asks it to.
+def compiled(function):
+    """A function of tensors, on JAX as one program; there each operation by itself is another."""
+    if keras.backend.backend() != "jax":
+        return function
+    import jax
 
-    A CPU does so anyway.
+    return jax.jit(function)
+
+
+def compute_the_same_bits():
+    """Let PyTorch or TensorFlow compute the same bits each time on a GPU; a CPU does so anyway.
+
+    On JAX `on_jax.several_steps` asks for it.
     """
     backend = keras.backend.backend()
     if device() == "CPU" or backend == "jax":

@@ -1,6 +1,6 @@
-"""What JAX does sooner in another way than Keras asks for it. Only to be imported where it runs.
+"""Parts of Keras written anew for JAX, to compile sooner or to compute the same bits each time.
 
-The two classes are named as Keras' own in a file of a network, and come back from it as those.
+The two classes have the names of Keras' own in a file of a network, and come back as those.
 """
 
 import itertools
@@ -65,12 +65,13 @@ def several_steps(network, settings, at_once):
         def step(n, carried):
             state, losses = carried
             logs, (*state, _) = network.train_step((*state, metrics), (images[n], masks[n]))
-            return tuple(state), losses.at[n].set(logs["loss"])
+            losses = jax.lax.dynamic_update_index_in_dim(losses, logs["loss"], n, axis=0)
+            return tuple(state), losses
 
         return jax.lax.fori_loop(0, count, step, (state, jax.numpy.zeros(at_once)))
 
     options = {"xla_gpu_deterministic_ops": True} if settings.deterministic else {}
-    compiled = jax.jit(loop, donate_argnums=0, compiler_options=options)
+    program = jax.jit(loop, donate_argnums=0, compiler_options=options)
 
     def take_steps(samples, count):
         pairs = list(itertools.islice(samples, count))
@@ -78,7 +79,7 @@ def several_steps(network, settings, at_once):
         images, masks = map(np.stack, zip(*pairs, strict=True))
         variables = (network.trainable_variables, network.non_trainable_variables,
                      network.optimizer.variables)
-        state, losses = compiled(jax.tree.map(value_of, variables), images, masks, count)
+        state, losses = program(jax.tree.map(value_of, variables), images, masks, count)
         jax.tree.map(assign, variables, state)
         return np.asarray(losses)[:count].tolist()  # waits for them
 

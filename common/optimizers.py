@@ -13,18 +13,14 @@ def compile_training(network, settings, loss=None):
     loss: another one, of masks and probabilities, (n, height, width, 1). Raises `UserError` for a
     precision that the device does not gain from.
     """
-    from common.backend import compute_the_same_bits, device, keras
+    from common.backend import compiled, compute_the_same_bits, device
 
     if settings.precision == "mixed_float16" and device() == "CPU":
         raise UserError("--precision mixed_float16 is only slower on a CPU, which computes in "
                         "float32; leave it out")
-    jit_compile = "auto"
     if settings.deterministic:
         compute_the_same_bits()
-        if keras.backend.backend() == "tensorflow":  # its XLA cannot, with max pooling
-            jit_compile = False
-    network.compile(
-        make_optimizer(settings), loss or make_loss(settings), jit_compile=jit_compile)
+    network.compile(make_optimizer(settings), compiled(loss or make_loss(settings)))
     # Else TensorFlow traces the first step twice, for 4 seconds.
     network.optimizer.build(network.trainable_variables)
     return network

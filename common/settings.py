@@ -50,7 +50,7 @@ class Settings:
     trained_by: ClassVar[str] = "train.py"
     training_groups: ClassVar[tuple] = ("run", "data", "samples", "training")
     recipes: ClassVar[dict] = RECIPES
-    newer: ClassVar[tuple] = ()  # settings that a file of an older version may lack
+    newer: ClassVar[tuple] = ("deterministic",)  # settings that a file of an older version may lack
 
     # One seed gives everything: training, validation and test images, and initial weights.
     seed: int = setting(0, "run", "all random draws follow from it", least=0, most=2**32 - 1)
@@ -83,7 +83,7 @@ class Settings:
         "float32", "training", "numbers to compute with; weights stay float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"))
     deterministic: bool = setting(
-        False, "training", "bit for bit the same on a GPU too, where it may take longer")
+        False, "training", "the same weights each time on a GPU too")
     # Validation IoU is 0.95 after 15 to 25 steps (docs/bench.csv); then the rate falls to 0.
     steps: int = setting(80, "training", "optimiser updates, one image each", least=1)
     loss: str = setting(
@@ -95,7 +95,7 @@ class Settings:
         "cosine", "training", "how the rate falls", choices=("cosine", "constant"))
 
     checkpoint: float = setting(
-        60.0, "resuming", "seconds between two savings for --resume; 0: none", least=0)
+        60.0, "resuming", "seconds between savings for --resume; 0: none", least=0)
     resume: bool = setting(False, "resuming", "go on with the interrupted training in --output")
 
     vis: str = setting("vis", "test", "folder for the pictures", metavar="FOLDER")

@@ -2,14 +2,14 @@
 
 import itertools
 
-AT_ONCE = 50  # steps; more gain nothing, for a step takes longer than to start it
-PIXELS = 2**22  # of the images and masks that wait for their step on the GPU, at most
+AT_ONCE = 50  # steps; to start them takes a small part of their time then
+PIXELS = 2**22  # of the images that wait for their step on the GPU, at most
 
 
 def steps_at_once(height, width):
     """How many steps on images of that size are done at once, at most: 1 but on a GPU with JAX.
 
-    There most of a step is to start it: 7 ms one by one, 1.5 at once (docs/speed.md).
+    There most of a step is to start it (docs/speed.md).
     """
     if not computes_several():
         return 1

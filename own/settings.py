@@ -35,7 +35,7 @@ class OwnSettings(Settings):
     trained_on: ClassVar[str] = "your own images"
     trained_by: ClassVar[str] = "python -m own train"
     training_groups: ClassVar[tuple] = ("run", "training", "own", "files")
-    newer: ClassVar[tuple] = ("fingerprints",)
+    newer: ClassVar[tuple] = ("fingerprints", *Settings.newer)
     recipes: ClassVar[dict] = {
         "own": {},
         # For a first look: docs/own_details.md. A network as narrow that starts at the share of a

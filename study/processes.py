@@ -46,7 +46,7 @@ def score(settings, measures=(), followers=()):
         for follower in following:
             follower.follow(step, network)
 
-    # Without followers nothing stops the training after every step, which a GPU does sooner.
+    # Without followers many steps go to a GPU at once.
     run = train.train(settings, follow=follow if following else None)
     X, Y = run.validation
     last = run.history[-1]

@@ -1,5 +1,7 @@
 """Run a script on PyTorch as on a GPU in one respect: tensors and arrays of NumPy do not meet.
 
+Only the main thread is watched.
+
     python tests/refusing_numpy.py train.py --steps 2
 """
 
@@ -12,6 +14,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as trees
 
+LEAVING = (torch.Tensor.__array__, torch.Tensor.numpy)
 TAKING = (torch.tensor, torch.as_tensor, torch.from_numpy)  # these make a tensor of an array
 
 
@@ -22,7 +25,7 @@ class RefusingNumPy(TorchFunctionMode):
         keywords = keywords or {}
         leaves = trees.tree_leaves((arguments, keywords))
         met = any(isinstance(leaf, np.ndarray) for leaf in leaves) and function not in TAKING
-        if (met or function is torch.Tensor.__array__) and caller() != "keras":
+        if (met or function in LEAVING) and caller() != "keras":
             raise TypeError(f"{function} of PyTorch, and an array of NumPy")
         return function(*arguments, **keywords)
 

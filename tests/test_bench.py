@@ -10,10 +10,12 @@ import pytest
 
 import model
 import train
-from bench import growth, measurements, peers
+from bench import __main__ as bench
+from bench import gpu, growth, measurements, peers
+from common import model_file
 from common.backend import device
 from common.files import read_table
-from common.settings import Settings
+from common.settings import Settings, write_settings
 from data import create_data
 from scripts import REPOSITORY, command, run
 
@@ -146,3 +148,51 @@ def test_the_torch_peer_trains_as_we_do(peer):
     their_losses = [step() for _ in range(6)]
     assert their_losses == pytest.approx(our_losses, rel=1e-4)
     assert their_losses[-1] < their_losses[0]
+
+
+def test_a_part_of_gpu_that_fails_leaves_the_others(tmp_path, monkeypatch, capfd):
+    def fails(settings, folder):
+        raise RuntimeError("no such kernel")
+
+    def tells(settings, folder):
+        return {("step", "ms"): 1.0, ("backend", os.environ["KERAS_BACKEND"]): 0.0}
+
+    settings = Settings(output=str(tmp_path))
+    monkeypatch.setattr(gpu, "check_card", lambda backend, folder: None)
+    assert gpu.measured("tensorflow", fails, settings, None) == {}
+    assert "no such kernel" in capfd.readouterr().err
+    assert gpu.measured("tensorflow", tells, settings, None) == {
+        ("tensorflow, step", "ms"): 1.0, ("tensorflow, backend", "tensorflow"): 0.0}
+    assert gpu.measured("nobackend", tells, settings, None) == {}
+    assert "not installed" in capfd.readouterr().out
+
+
+def test_what_a_gpu_gives_is_one_table_with_the_device_of_each_backend(tmp_path):
+    folder = tmp_path / "bench_gpu" / "jax" / "even"
+    write_settings(Settings(), {"device": "cuda:0", "versions": {"jax": "1.2"}},
+                   folder / "settings.json")
+    rows = {("jax, step", "ms"): [1.5], ("jax, study", "rows a minute"): [30],
+            ("step, PyTorch", "ms"): [10.1]}
+    summary = bench.summarise(rows, "CPU", gpu.devices(tmp_path))
+    assert [row["device"] for row in summary] == ["cuda:0, jax 1.2", "cuda:0, jax 1.2", "CPU"]
+    gpu.write_report(summary, tmp_path / "bench_gpu.md")
+    lines = (tmp_path / "bench_gpu.md").read_text().splitlines()
+    assert lines[0] == "* jax: cuda:0, jax 1.2"
+    assert {"| step | 1.5 ms |", "| study | 30 rows a minute |", "| first run |  |",
+            "* step, PyTorch: 10.1 ms"} <= set(lines)
+
+
+def test_networks_are_compared_bit_for_bit_and_steps_timed_where_they_are(tmp_path, eager):
+    settings = Settings(**NARROW)
+    network = model.build(settings)
+    for name in ("one", "same", "other"):
+        if name == "other":
+            weights = network.get_weights()
+            weights[-1] = np.nextafter(weights[-1], 1)
+            network.set_weights(weights)
+        model_file.save(network, tmp_path / name / "model.keras")
+    assert gpu.same_weights(tmp_path / "one", tmp_path / "same") == 1
+    assert gpu.same_weights(tmp_path / "one", tmp_path / "other") == 0
+    step, memory = gpu.step_at_once(settings)
+    assert step > 0
+    assert memory == 0 or device() != "CPU"

@@ -1,4 +1,4 @@
-"""What JAX does in another way than Keras asks for it: KERAS_BACKEND=jax python -m pytest."""
+"""Parts of Keras written anew for JAX. Without KERAS_BACKEND=jax they are left out."""
 
 import dataclasses
 
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import train
+from common import steps
 from common.backend import keras
+from common.checkpoints import Checkpoint
 from common.settings import Settings
 from common.steps import make_steps
 from data import create_data
@@ -33,6 +35,29 @@ def test_steps_taken_at_once_are_those_taken_one_by_one(changes):
     rounding = 0.02 if "precision" in changes else 1e-5
     assert losses[1] == pytest.approx(losses[0], abs=rounding)
     assert "precision" in changes or weights[1] == pytest.approx(weights[0], abs=1e-4)
+
+
+def test_a_training_by_several_steps_at_once_stops_where_it_is_scored(monkeypatch, tmp_path):
+    settings = dataclasses.replace(
+        NARROW, steps=30, validation=2, watch=1, checkpoint=1e-9, output=str(tmp_path))
+    histories = [train.train(settings).history]
+
+    def stop(step, row):
+        if step >= 16:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "computes_several", lambda: True)
+    monkeypatch.setattr(steps, "AT_ONCE", 8)
+    histories.append(train.train(settings).history)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(settings, stop, Checkpoint(settings))
+    resumed = dataclasses.replace(settings, resume=True)
+    histories.append(train.train(resumed, checkpoint=Checkpoint(resumed)).history)
+    one_by_one, at_once, in_two_parts = [
+        [row["loss"] for row in history] for history in histories]
+    assert [row["step"] for row in histories[1]] == train.evaluation_steps(settings)
+    assert at_once == pytest.approx(one_by_one, abs=1e-4)
+    assert in_two_parts == at_once
 
 
 def test_a_step_holds_nothing_of_which_a_gpu_has_no_deterministic_kind():
@@ -88,10 +113,10 @@ def test_a_file_of_a_network_names_layers_of_keras_alone(tmp_path):
 def test_what_is_compiled_is_kept_where_nobody_else_can_write(tmp_path):
     import jax
 
-    from common import compiled
+    from common import kept_programs
 
     ours, others = tmp_path / "ours", tmp_path / "others"
-    compiled.keep_compiled(ours)
+    kept_programs.keep_compiled(ours)
     assert jax.config.jax_compilation_cache_dir == str(ours)
     jax.jit(lambda x: x * 3 + 1)(np.ones(7)).block_until_ready()
     assert [*ours.glob("*-cache")]
@@ -100,5 +125,5 @@ def test_what_is_compiled_is_kept_where_nobody_else_can_write(tmp_path):
     link = tmp_path / "link"
     link.symlink_to(ours)
     for folder in (others, link):
-        compiled.keep_compiled(folder)
+        kept_programs.keep_compiled(folder)
         assert jax.config.jax_compilation_cache_dir == str(ours)

@@ -369,12 +369,13 @@ def test_a_copy_of_what_was_trained_on_counts_as_seen(segmented, tmp_path):
         "changed.png": "no", "in colour.png": "yes"}
 
 
-def test_settings_that_were_written_before_there_were_fingerprints_know_the_paths(tmp_path):
+def test_settings_of_an_older_version_are_read_and_know_the_paths(tmp_path):
     write_png(tmp_path / "a.png", np.eye(40) * 255)
     trained = OwnSettings(image=(str(tmp_path / "a.png"),), mask=("mask.png",))
     write_settings(trained, {}, tmp_path / "settings.json")
     content = json.loads((tmp_path / "settings.json").read_text())
-    del content["settings"]["fingerprints"]
+    for name in OwnSettings.newer:
+        del content["settings"][name]
     (tmp_path / "settings.json").write_text(json.dumps(content))
     settings = read_settings(tmp_path / "settings.json", OwnSettings)
     assert settings == trained
