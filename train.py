@@ -58,12 +58,13 @@ class Run(NamedTuple):
     seconds: Stopwatch
 
 
-def train(settings, report=lambda step, row: None, checkpoint=None, follow=None):
+def train(settings, report=lambda step, row: None, checkpoint=None, followers=()):
     """Fit the network to the training samples, one a step in turn, and score it along the way.
 
-    Nothing depends on the scores. After every step `report(step, row)` is told the latest row of
-    the history, and `follow(step, network)` may look at the network. checkpoint: a `Checkpoint`,
-    to go on after an interruption. Returns a `Run`.
+    Nothing depends on the scores. Where it stops, which on a CPU is after every step,
+    `report(step, row)` is told the latest row of the history. checkpoint: a `Checkpoint`, to go on
+    after an interruption. followers: each has `steps`, after which its `follow(step, network)` may
+    look at the network. Returns a `Run`.
     """
     checkpoint = checkpoint or Checkpoint()
     state = TrainingState()
@@ -78,10 +79,10 @@ def train(settings, report=lambda step, row: None, checkpoint=None, follow=None)
     evaluated, shown = evaluation_steps(settings), snapshot_steps(settings)
     done = max(0, state.step)
     batches = samples_in_turn(settings, X, targets, skip=done)
-    at_once = 1 if follow else steps_at_once(*settings.size)
+    at_once = steps_at_once(*settings.size)
     take_steps = make_steps(network, settings, at_once)
     part = "trace"  # the first steps take longer than the others: the network is traced
-    for step in stopping_steps(settings, state.step, at_once):
+    for step in stopping_steps(settings, state.step, at_once, followers):
         if step > done:
             with state.seconds(part):
                 take_steps(batches, step - done)
@@ -96,8 +97,9 @@ def train(settings, report=lambda step, row: None, checkpoint=None, follow=None)
                 state.snapshots[step] = np.concatenate([P[:1], unseen])
         state.step = step
         report(step, state.history[-1])
-        if follow:
-            follow(step, network)
+        for follower in followers:
+            if step in follower.steps:
+                follower.follow(step, network)
         checkpoint.save_if_due(network, state)
     return Run(
         network, (X, Y), (X_val, Y_val), P_val, state.history, state.snapshots, state.seconds)
@@ -138,9 +140,11 @@ def evaluation_steps(settings):
     return sorted({round(share**2 * settings.steps) for share in shares})
 
 
-def stopping_steps(settings, done, at_once):
-    """The steps beyond `done` where it stops to look: those evaluated, and every `at_once`."""
-    stops = {*evaluation_steps(settings), *range(0, settings.steps + 1, at_once)}
+def stopping_steps(settings, done, at_once, followers=()):
+    """The steps beyond `done` to look at: those scored or followed, and every `at_once`."""
+    stops = {*evaluation_steps(settings), *range(0, settings.steps, at_once)}
+    for follower in followers:
+        stops |= set(follower.steps)
     return sorted(step for step in stops if step > done)
 
 

@@ -95,7 +95,7 @@ class Parts:
 
     def __init__(self, settings):
         self.views = Views(settings)
-        self.steps = looks(settings)
+        self.steps = [0, *looks(settings)]
         self.network, self.before, self.found = None, None, {}
 
     def follow(self, step, network):
@@ -103,7 +103,7 @@ class Parts:
         if step == 0:
             self.network = logits_of(network)
             self.before = self.logits()
-        elif step in self.steps:
+        else:
             self.look(step, self.logits() - self.before)
 
     def look(self, step, change):

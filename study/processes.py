@@ -41,13 +41,7 @@ def score(settings, measures=(), followers=()):
     forget_networks()
     started = time.perf_counter()
     following = [follower(settings) for follower in followers]
-
-    def follow(step, network):
-        for follower in following:
-            follower.follow(step, network)
-
-    # Without followers many steps go to a GPU at once.
-    run = train.train(settings, follow=follow if following else None)
+    run = train.train(settings, followers=following)
     X, Y = run.validation
     last = run.history[-1]
     row = {"parameters": run.network.count_params(), "train_loss": last["loss"]}

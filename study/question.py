@@ -14,7 +14,7 @@ class Question(NamedTuple):
     varies: dict  # {variant: what it changes in the settings}
     measures: tuple = ()  # functions of run and settings: more columns of the CSV
     # Classes that look at a network while it trains. One is made of the settings of a run; after
-    # every step it is told `follow(step, network)`, at the end it gives `columns()`.
+    # each of its `steps` it is told `follow(step, network)`, at the end it gives `columns()`.
     followers: tuple = ()
     draws: dict = {}  # noqa: RUF012 - {file: function of results and path}; nobody changes it
     # Its key numbers, {label: a column, of which the mean is shown, or a function of results and

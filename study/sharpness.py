@@ -25,13 +25,13 @@ ALIKE = "correlation of what the sharpest direction changes on two images of noi
 class Sharpness:
     """Says how sharp the loss is before the first step, and what its direction would change."""
 
+    steps = (0,)
+
     def __init__(self, settings):
         self.settings, self.found = settings, {}
 
     def follow(self, step, network):
         """Look at the network before its first step."""
-        if step > 0:
-            return
         loss = Loss(network, self.settings)
         scales = 1.0
         if self.settings.optimizer == "adam":

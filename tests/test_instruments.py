@@ -175,7 +175,7 @@ def test_a_change_of_the_logits_is_taken_apart_into_rule_template_and_lookup():
 def test_the_parts_are_followed_along_the_steps_and_add_up():
     settings = Settings(**{**SMALL, "steps": 3})
     follower = parts.Parts(settings)
-    run = train.train(settings, follow=follower.follow)
+    run = train.train(settings, followers=[follower])
     row = follower.columns()
     assert list(row) == [f"{part} after {step}" for step in (1, 2, 3)
                          for part in ("fit", "rule", "template", "lookup")]
