@@ -202,8 +202,8 @@ def main():
     results += data_files("val", settings.validation)
     check_folder(settings.output, "--output")
     check_inputs(settings.output, "--output", [], results)
-    with holding(settings.output, "--output"):
-        with Screen("step", settings.steps) as screen, Checkpoint(settings) as checkpoint:
+    with holding(settings.output, "--output"), Checkpoint(settings) as checkpoint:
+        with Screen("step", settings.steps) as screen:
             from common.backend import describe_machine
             record = describe_machine()
             imported = time.perf_counter() - STARTED

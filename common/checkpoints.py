@@ -17,6 +17,7 @@ from common.files import writing
 from common.folders import FINISHED, RECORD, UNFINISHED, holding, in_place_of, settle
 from common.settings import Settings, read_settings, training_names, write_settings
 
+PATIENCE = 5  # seconds between two presses of Ctrl-C of which the second ends a training at once
 FOLDER, NETWORK, STATE, SETTINGS = ".checkpoint", "network.keras", "state.npz", "settings.json"
 
 
@@ -28,7 +29,8 @@ class Checkpoint:
     The large files are zip archives, whose own checksums tell damaged ones.
 
     `with` it, Ctrl-C waits for the end of a step, keeps that too, and then ends the training. After
-    the last step it does nothing: results are about to be written. A second one ends it at once.
+    the last step it does nothing: results are about to be written. One that comes PATIENCE seconds
+    later ends it at once; an earlier one may be the same press, passed on by another program.
     """
 
     def __init__(self, settings=None, fingerprint=0):
@@ -36,7 +38,8 @@ class Checkpoint:
         self.settings, self.fingerprint = settings, fingerprint
         self.step = 0  # of the last checkpoint
         self.due = math.inf  # when the next one is, by the clock
-        self.has_begun, self.is_interrupted = False, False
+        self.has_begun = False
+        self.interrupted = math.inf  # when Ctrl-C was pressed, by the clock
         if settings:
             self.folder = Path(settings.output, FOLDER)
             if settings.checkpoint:
@@ -50,22 +53,17 @@ class Checkpoint:
 
     def interrupt(self, *_):
         """What Ctrl-C does: within a step weights and state are not of the same moment."""
-        if self.is_interrupted or not self.has_begun:
+        now = time.monotonic()
+        if not self.has_begun or now > self.interrupted + PATIENCE:
             raise KeyboardInterrupt
-        self.is_interrupted = True
+        self.interrupted = min(now, self.interrupted)
 
     def __exit__(self, kind, error, _):
         if signal.getsignal(signal.SIGINT) == self.interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if kind is KeyboardInterrupt and self.step:
-            error.args = (f"{self.command()} goes on from step {self.step}",)
-
-    def command(self):
-        """What is typed to go on."""
-        words = f"{self.settings.trained_by} --resume"
-        if self.settings.output != type(self.settings).output:
-            words += f" --output {shlex.quote(self.settings.output)}"
-        return words
+            words = command_to_resume(self.settings.output, type(self.settings))
+            error.args = (f"{words} goes on from step {self.step}",)
 
     def left_behind(self):
         """One sentence on an interrupted training that this one does not go on with, or None."""
@@ -108,7 +106,7 @@ class Checkpoint:
         """
         self.has_begun = True
         begin = time.monotonic()
-        if begin < self.due and not self.is_interrupted:
+        if begin < min(self.due, self.interrupted):
             return
         if not 0 < state.step < self.settings.steps:
             return
@@ -125,7 +123,7 @@ class Checkpoint:
         if pause >= Settings.checkpoint:  # else it is wanted more often, whatever time it takes
             pause = max(pause, 100 * (end - begin))
         self.due = end + pause
-        if self.is_interrupted:
+        if begin >= self.interrupted:
             raise KeyboardInterrupt
 
     def remove(self):
@@ -142,7 +140,15 @@ def resumable(output):
     return (folder / RECORD).exists() or (folder / FINISHED).exists()
 
 
-def trained_before(output):
+def command_to_resume(output, kind):
+    """What is typed to go on with the training in a folder; kind: the class of its settings."""
+    words = f"{kind.trained_by} --resume"
+    if str(output) != kind.output:
+        words += f" --output {shlex.quote(str(output))}"
+    return words
+
+
+def trained_before(output, kind=Settings):
     """One sentence where a network lies beside a training that has not ended, or None.
 
     Raises `UserError` if there is no network yet.
@@ -151,9 +157,9 @@ def trained_before(output):
         return None
     if not Path(output, SETTINGS).exists():
         raise UserError(f"{output} holds a training that has not ended, and no network yet; go on "
-                        "with it by --resume")
+                        f"with it: {command_to_resume(output, kind)}")
     return (f"{output} also holds a training that has not ended: this network is of the one before "
-            "it; --resume goes on with the other")
+            f"it; {command_to_resume(output, kind)} goes on with the other")
 
 
 def interrupted_flags(given, kind=Settings):

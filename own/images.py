@@ -47,7 +47,7 @@ def without_equal_channels(image):
 
 def fingerprint_of(image):
     """Text that tells the pixels of an image from others, whatever its file and its channels."""
-    return f"{fingerprint([without_equal_channels(image)]):08x}"
+    return f"{fingerprint([without_equal_channels(image).astype('float32')]):08x}"
 
 
 def images_in(folder, flag):

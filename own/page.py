@@ -20,10 +20,11 @@ from common.pictures import picked, resized
 from own import editor
 from own.crops import read_labelled, prepared_for_training, square_around
 from own.exposure import predict_image, trained_exposure
-from own.images import read_image, read_mask, write_strokes
+from own.images import read_image, write_strokes
 from own.pictures import as_seen, encoded, tinted
 from own.scale import enlarged_part
-from own.segmentation import check_places, least_sure, remarks, segment_folder
+from own.segmentation import EVERYTHING, NOTHING, check_places, least_sure, mask_of, remarks
+from own.segmentation import segment_folder
 from own.settings import OwnSettings
 
 PAINT = OwnSettings.recipes["paint"]  # what a press of Train does
@@ -70,11 +71,10 @@ def on_the_page(method):
 
 
 @functools.lru_cache(5)
-def open_image(path, mask_path):
-    """An image, a picture of it, and of its mask, if it has one, what `read_mask` reads."""
+def open_image(path):
+    """An image, and a picture of it."""
     image = read_image(path)
-    mask = read_mask(mask_path) if mask_path else None
-    return image, as_seen(image.astype("float32")), mask
+    return image, as_seen(image.astype("float32"))
 
 
 def look_at(settings, network, path, mask_path, labelled, learning):
@@ -85,7 +85,7 @@ def look_at(settings, network, path, mask_path, labelled, learning):
     cannot be read is grey, and the words say why.
     """
     try:
-        image, picture, mask = open_image(path, mask_path)
+        image, picture = open_image(path)
     except UserError as error:
         return np.full((TILE, TILE, 3), 128, "uint8"), str(error)
     side, times = LIVE_PART if learning else PART, settings.reduce or 1
@@ -93,7 +93,11 @@ def look_at(settings, network, path, mask_path, labelled, learning):
         part = enlarged_part(square_around(labelled.mask >= 0, side), times)
     else:
         part = square_around(np.ones((*image.shape[:2], 1), bool), side * times)
-    tile, words = resized(picture[part], TILE, TILE), path.name
+    tile, words, mask = resized(picture[part], TILE, TILE), path.name, None
+    try:
+        mask = mask_of(image, path, mask_path)
+    except UserError as error:
+        words = str(error)
     if network:
         probabilities = predict_image(
             network, image, settings.match, try_both=not learning, part=part, times=times)
@@ -103,9 +107,9 @@ def look_at(settings, network, path, mask_path, labelled, learning):
             given = foreground & is_labelled
             found = prediction & is_labelled
             words += f": IoU {metrics.iou(given[np.newaxis], found[np.newaxis])[0]:.2f}"
-        if prediction.all():
+        if prediction.mean() >= EVERYTHING:
             words += ", all of it"
-        if not prediction.any():
+        if prediction.mean() <= NOTHING:
             words += ", nothing found"
         tile = tinted(tile, probabilities, given)
     if max(image.shape[:2]) > side * times:
@@ -201,7 +205,7 @@ class Page:
         for distance in range(count):
             path = self.folder.images[(number + step * distance) % count]
             try:
-                _, picture, _ = open_image(path, self.folder.masks.get(path))
+                _, picture = open_image(path)
                 break
             except UserError as error:
                 mistakes.append(error)
@@ -393,7 +397,8 @@ class Page:
 
 def words_of(rows):
     """What is said of images that were segmented, by the rows of metrics.csv."""
-    words = [f"{len(rows)} images are segmented", *remarks(rows)]
+    segmented = "1 image is" if len(rows) == 1 else f"{len(rows)} images are"
+    words = [f"{segmented} segmented", *remarks(rows)]
     if first := least_sure(rows):
         words.append(f"look first at {', '.join(first)}")
     return "; ".join(words)

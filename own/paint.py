@@ -44,7 +44,7 @@ def serve(settings, folder):
 
 
 def main():
-    given = parse(__doc__, fields_of("seed", "masks", "reduce", "page", kind=OwnSettings),
+    given = parse(__doc__, fields_of("seed", "masks", "match", "reduce", "page", kind=OwnSettings),
                   words=("folder", "[FOLDER]", "of images; without one, circles in noise"))
     folders = given.pop("folder")
     if len(folders) > 1:

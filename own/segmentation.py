@@ -48,6 +48,8 @@ REMARKS = (  # what is said of the images of those rows of metrics.csv for which
      lambda row: row["negative"] == "yes"),
     ("too faint to be matched in exposure: {}; label one",
      lambda row: row["exposure"] == "too faint to match"),
+    ("brought to the exposure of the labelled image: {}; --no-match leaves them as they are",
+     lambda row: row["exposure"] == "matched"),
 )
 TILE = 236  # side of the tiles of the contact sheet, pixels
 
@@ -73,13 +75,16 @@ def read_folder(settings):
     no_images = {os.path.realpath(path) for path in settings.mask}
     for place in (settings.output, settings.vis):
         no_images |= {os.path.realpath(Path(place, name)) for name in left_in(place)}
-    files, passed_over, below = [*map(Path, settings.files)], [], []
+    named = {os.path.realpath(path): Path(path) for path in settings.files}
+    files, passed_over, below = [*named.values()], [], []
     if settings.folder:
         files, passed_over = images_and_others_in(settings.folder, "folder")
         of_masks = [settings.masks, *(os.path.dirname(path) for path in settings.mask)]
         for path in folders_with_images(settings.folder):
             if not any(is_same(path, other) for other in of_masks):
                 below.append(path)
+    if settings.files:
+        passed_over = [path for name, path in named.items() if name in no_images]
     files = [path for path in files if os.path.realpath(path) not in no_images]
     left_out = set(itertools.chain.from_iterable(masks_among(files, files, settings).values()))
     images = [path for path in files if path not in left_out]
@@ -141,7 +146,7 @@ def masks_among(images, files, settings):
 
 def check_places(settings, folder):
     """Raise `UserError` if results would replace an image or mask of a `Folder`, or the network."""
-    if is_same(settings.vis, settings.folder):
+    if any(is_same(settings.vis, path.parent) for path in folder.images):
         raise UserError(f"--vis {settings.vis} is the folder of your images; name another")
     results = ["contact_sheet.png", "metrics.csv"]
     for path in folder.images:
@@ -214,7 +219,7 @@ def segment_folder(settings, network, folder, show):
                     tiles.append(tile(picture, outlines, row))
             show(number + 1, path.name)
         if not rows:
-            raise UserError(f"no image can be used; first {problems[0]}")
+            raise UserError("; ".join(["no image can be used", *problems[:1]]))
         write_table(rows, results / "metrics.csv")
         others = [row for row in rows if row["trained_on"] == "no"]
         number = "the share of the foreground"
@@ -248,7 +253,7 @@ def trained_with(settings, path, image):
     known, this = settings.fingerprints, fingerprint_of(image)
     if not known:
         known, this = map(os.path.realpath, settings.image), os.path.realpath(path)
-    return dict(zip(known, settings.mask, strict=False)).get(this)
+    return dict(zip(known, settings.mask, strict=True)).get(this)
 
 
 def lean_of_trained(settings):
@@ -360,15 +365,14 @@ def closing_lines(settings, rows, folder):
                      "wrong, label one more: no score tells which")
     if folder.below:
         names = few([path.name for path in folder.below])
-        lines.append(f"not looked into: {names}, which hold images too; name each by itself: "
-                     "own segment FOLDER")
+        lines.append(f"its folders are not looked into: {names}; own segment takes each by itself")
     contact_sheet = Path(settings.vis, "contact_sheet.png")
     return [*lines, f"look at {contact_sheet}, masks/ and overlays/ beside it"]
 
 
 def main():
     fields = fields_of("output", "vis", "masks", "average", "match", kind=OwnSettings)
-    words = ("folder", "FOLDER | IMAGE ...", "of images, or image files")
+    words = ("folder", "FOLDER | IMAGE ...", "a folder of images, or image files")
     given = parse(__doc__, fields, words=words)
     given |= folder_or_files(given.pop("folder"))
     output = Path(given.get("output", OwnSettings.output))
@@ -378,7 +382,7 @@ def main():
         return dataclasses.replace(trained, **given)
 
     # Mistakes are told before Keras starts.
-    unfinished = trained_before(output)
+    unfinished = trained_before(output, OwnSettings)
     settings = read_whole(output, read_trained)
     check_folder(settings.vis, "--vis")
     folder = read_folder(settings)
@@ -409,7 +413,7 @@ def folder_or_files(words):
         raise UserError(remedy)
     folders = [path for path in words if os.path.isdir(path)]
     if folders and len(words) > 1:
-        raise UserError(f"{folders[0]} is a folder among others, or among files; {remedy}")
+        raise UserError(f"{folders[0]} is a folder, and not named alone; {remedy}")
     if not any(map(os.path.exists, words)):
         raise UserError(f"{words[0]} cannot be found; {remedy}")
     return dict(folder=words[0]) if folders else dict(files=tuple(dict.fromkeys(words)))

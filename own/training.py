@@ -5,7 +5,7 @@
 
 A mask has two values, or labels of objects, or is a transparent PNG with light
 strokes on the foreground and dark ones on the background. Two CPU cores need a
-little over a minute; with --recipe quick, for a first look, half of one.
+little over a minute; for a first look --recipe quick needs half a minute.
 """
 
 import dataclasses
@@ -241,8 +241,8 @@ def main():
     check_inputs(settings.output, "--output", settings.image + settings.mask, FILES)
     settings, labelled = prepared_for_training(settings, read_labelled(settings))
     checkpoint = Checkpoint(settings, fingerprint(itertools.chain.from_iterable(labelled)))
-    with holding(settings.output, "--output"):
-        with Screen("step", settings.steps) as screen, checkpoint:
+    with holding(settings.output, "--output"), checkpoint:
+        with Screen("step", settings.steps) as screen:
             from common.backend import describe_machine
 
             record, imported = describe_machine(), time.perf_counter() - STARTED

@@ -50,7 +50,9 @@ def test_what_is_measured_is_there_at_once_and_stays_when_it_is_ended(tmp_path):
             ) as process:
         printed = ""
         while "scripts" not in printed:  # what is measured next
-            printed += process.stdout.readline()
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            printed += line
         assert "about 1 min" in printed
         assert "create_data, PNGs written" in printed
         rows = read_table(tmp_path / "output" / "bench_data_scripts.csv")

@@ -102,7 +102,9 @@ def interrupted(folder, name, *flags):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     rows = 0
     while rows < 3:
-        rows += training.stdout.readline().startswith("step ")
+        line = training.stdout.readline()
+        assert line, training.stderr.read()
+        rows += line.startswith("step ")
     training.send_signal(signal.SIGINT)
     _, errors = training.communicate()
     assert training.returncode == 130
@@ -146,4 +148,19 @@ def test_an_interrupted_training_is_told_of_to_whoever_comes_next(tmp_path):
     interrupted(tmp_path, "train.py")
     done = run(tmp_path, "test.py", *HERE, "--images", "2")
     assert done.returncode == 0
-    assert "not ended: this network is of the one before it; --resume goes on" in done.stdout
+    assert "not ended: this network is of the one before it; train.py --resume" in done.stdout
+
+
+def test_ctrl_c_after_the_last_step_costs_nothing(tmp_path):
+    line = [*command("train.py"), *FLAGS["train.py"].split(), *HERE, "--steps", "3"]
+    training = subprocess.Popen(
+        line, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    while not (row := training.stdout.readline()).startswith("step     3"):
+        assert row, training.stderr.read()
+    for _ in range(2):  # a program that passes the signal on may do so twice
+        training.send_signal(signal.SIGINT)
+    said, errors = training.communicate()
+    assert (training.returncode, errors) == (0, "")
+    assert "look at" in said
+    assert not resumable(tmp_path / "my run")

@@ -101,7 +101,8 @@ def test_the_rest_is_segmented_and_another_exposure_too(segmented):
     as_it_is = overlap(folder, "a cell 5.png", predict_image(network, fifth) > 0.5)
     assert float(rows["a cell 5.png"]["network_iou"]) > as_it_is + 0.1
     assert re.search(r"look first at a cell \d\.\w+, a cell \d\.\w+; surer ones may", tested.stdout)
-    assert "2 of 5" not in tested.stdout  # none of them is odd
+    assert "brought to the exposure of the labelled image: 2 of 5 images (" in tested.stdout
+    assert "perhaps" not in tested.stdout  # none of them is odd
     assert re.search(r"network +0\.\d+ .*\(a cell \d\.\w+\)", tested.stdout)
 
 
@@ -138,7 +139,7 @@ def test_images_in_which_nothing_was_found_are_looked_at_first():
         rows.append({
             "image": name, "trained_on": "yes" if name == "labelled" else "no",
             "foreground_share": str(share), "uncertainty": str(uncertainty), "negative": "no",
-            "exposure": "too faint to match" if name == "unsure" else "matched"})
+            "exposure": "too faint to match" if name == "unsure" else "as it is"})
     assert least_sure(rows) == ["empty"]
     assert least_sure([*rows, rows[0]]) == ["empty", "unsure"]
     nothing, faint = segmentation.remarks(rows)
@@ -234,9 +235,9 @@ def test_masks_may_differ_from_their_images_in_the_suffix_alone(tmp_path):
 @pytest.mark.parametrize(("line", "message"), [
     ("cells --masks cells2", "--masks cells2 cannot be read"),
     ("cells --masks others", "--masks others holds no mask that is called as one of the images"),
-    ("damaged", r"no image can be used; first skipped: damaged/b\.png is not an image that"),
+    ("damaged", r"no image can be used; skipped: damaged/b\.png is not an image that"),
     ("twice", r"twice/a\.bmp and twice/a\.png would leave one mask; rename one of them"),
-    ("cells masks", "cells is a folder among others, or among files; name one folder"),
+    ("cells masks", "cells is a folder, and not named alone; name one folder"),
     ("above", r"folder above holds no images .*; its folder below does: name that"),
     ("cells --vis cells", "--vis cells is the folder of your images; name another"),
     ("cells --masks masks --vis .",
@@ -316,7 +317,7 @@ def test_a_file_that_cannot_be_used_is_skipped_and_named_at_the_end(segmented):
         r"own segment: skipped: some/2\.png is not an image [^\n]*; save it anew [^\n]*\n"
         r"own segment: not scored: truth/3\.png has 90 x 90 pixels, [^\n]*; make them [^\n]*\n",
         done.stderr)
-    assert "not looked into: deeper, which hold" in done.stdout
+    assert "folders are not looked into: deeper;" in done.stdout
     rows = read_table(folder / "some_vis" / "metrics.csv")
     assert [(row["image"], row["network_iou"] > "0") for row in rows] == [
         ("1.png", True), ("3.png", False)]
