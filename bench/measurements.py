@@ -44,7 +44,7 @@ class Options:
         metavar="N", least=1)
     against: str = setting(
         str(REPOSITORY), "bench", "another checkout of this repository, whose train.py and test.py "
-        "are timed in turn with these; this one is left out", metavar="FOLDER")
+        "are timed in turn with these", metavar="FOLDER")
     quick: bool = setting(False, "bench", "once only, and with a cap of 100 steps")
     __post_init__ = check_values
 

@@ -89,8 +89,11 @@ try:
     if keras.backend.backend() not in BACKENDS:
         raise ValueError(f"{keras.backend.backend()} cannot train")
 except (ImportError, ValueError, AttributeError) as error:  # of a package, or of keras.json
-    stop(f"Keras cannot start ({error}); install what is missing, or set the environment variable "
-         f"KERAS_BACKEND to one of {', '.join(BACKENDS)}, or mend keras.json in ~/.keras")
+    asks = "the environment variable KERAS_BACKEND"
+    if "KERAS_BACKEND" not in os.environ:
+        asks = "keras.json in ~/.keras, or KERAS_BACKEND beside it"
+    stop(f"Keras cannot start ({error}); install what is missing, or set {asks} to one of "
+         f"{', '.join(BACKENDS)} that is installed")
 # What the code relies on, whatever ~/.keras/keras.json says.
 keras.config.set_floatx("float32")
 keras.config.set_epsilon(1e-7)

@@ -69,8 +69,9 @@ class Checkpoint:
         """One sentence on an interrupted training that this one does not go on with, or None."""
         if self.settings.resume or not resumable(self.settings.output):
             return None
-        return (f"{self.settings.output} holds a training that was interrupted; the command that "
-                "began it would go on with --resume, this one starts anew")
+        words = command_to_resume(self.settings.output, type(self.settings))
+        return (f"{self.settings.output} holds a training that was interrupted; this one starts "
+                f"anew and will replace it. To go on with it: {words}")
 
     def restore(self, network, state):
         """With --resume: bring an untrained network and the state to where they were.

@@ -361,8 +361,8 @@ def closing_lines(settings, rows, folder):
         lines += score_lines(scores, [row["image"] for row in scored])
     lines += remarks(rows)
     if first := least_sure(rows):
-        lines.append(f"look first at {', '.join(first)}; surer ones may be wrong too. Where it is "
-                     "wrong, label one more: no score tells which")
+        lines.append(f"look first at {', '.join(first)}, where the network is least sure; others "
+                     "may be wrong too. If one is, label one more image, whichever you like")
     if folder.below:
         names = few([path.name for path in folder.below])
         lines.append(f"its folders are not looked into: {names}; own segment takes each by itself")

@@ -94,6 +94,8 @@ def run_question(question, runs, path, options):
             add_row({**row, **others[key], "variant": variant}, path)
         else:
             missing.append(settings)
+    if missing:
+        import common.backend  # noqa: F401 - one that cannot start says so here, and once
     failed = 0
     code, run_all = commit(), BACKENDS[options.backend]
     with Screen(path.stem, len(runs), len(runs) - len(missing)) as screen:
@@ -125,6 +127,8 @@ def main():
     if not words:
         for name, question in QUESTIONS.items():
             print(f"{name:12}{question.asks}")
+        print("python -m study QUESTION runs one, in minutes to hours, into output/study; started "
+              "again, it goes on; --help lists the flags")
         return
     check_folder(folder, "--output")
     names = QUESTIONS if "all" in words else dict.fromkeys(words)

@@ -348,4 +348,4 @@ def test_a_backend_that_cannot_train_is_one_sentence(tmp_path, monkeypatch, back
     done = run(tmp_path, name)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert done.stderr.startswith(f"{name}: Keras cannot start (")
-    assert "variable KERAS_BACKEND to one of tensorflow, jax, torch" in done.stderr
+    assert "variable KERAS_BACKEND to one of tensorflow, jax, torch that is" in done.stderr
