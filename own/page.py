@@ -357,6 +357,7 @@ class Page:
             rows, problems = segment_folder(
                 settings, self.network, folder,
                 lambda number, name: progress((number, len(images)), desc=name))
+            self.put_beside(least_sure(rows))
             run = finished(self.network, list(self.labelled.values()), self.state)
             write_run(run, settings, describe_machine())
             self.make_portable()
@@ -364,6 +365,13 @@ class Page:
                 self.results, "zip", self.results.parent, self.results.name)
         yield self.seen(html.escape("; ".join([words_of(rows), *problems])),
                         download=gr.DownloadButton(value=archive, visible=True))
+
+    def put_beside(self, names):
+        """Show the images of these names beside the one in the editor, before others."""
+        first = [path for path in self.folder.images if path.name in names]
+        self.shown = list(dict.fromkeys([self.shown[0], *first, *self.shown]))[:SHOWN]
+        for path in self.shown:
+            self.look(path)
 
     def make_portable(self):
         """Make the results mean something elsewhere: a README, and no path of a temporary file."""
