@@ -211,7 +211,8 @@ def test_a_study_is_run_from_the_shell(first, tmp_path, monkeypatch, capsys):
 def test_without_a_word_the_questions_are_listed(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["study"])
     study.__main__.main()
-    lines = capsys.readouterr().out.splitlines()
+    *lines, usage = capsys.readouterr().out.splitlines()
+    assert usage.startswith("python -m study QUESTION")
     for line, (name, question) in zip(lines, QUESTIONS.items(), strict=True):
         assert line.split(maxsplit=1) == [name, question.asks]
 
