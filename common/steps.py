@@ -17,7 +17,7 @@ def steps_at_once(height, width):
 
 
 def computes_several():
-    """Whether steps are done at once here. XLA on a CPU uses one core for what is in a loop."""
+    """Whether steps are done at once here: on a CPU a step takes far longer than to start it."""
     from common.backend import device, keras
 
     return keras.backend.backend() == "jax" and device() != "CPU"
