@@ -19,7 +19,7 @@ from common.folders import check_inputs, holding, in_place_of
 from common.optimizers import compile_training
 from common.screen import STARTED, Screen, Stopwatch, closing_words
 from common.settings import Settings, write_settings
-from common.steps import make_steps, steps_at_once
+from common.steps import make_steps, steps_at_once, stopping_steps
 from data import augment, create_data, random_stream, training_masks
 from data import data_files, write_data
 
@@ -82,7 +82,8 @@ def train(settings, report=lambda step, row: None, checkpoint=None, followers=()
     at_once = steps_at_once(*settings.size)
     take_steps = make_steps(network, settings, at_once)
     part = "trace"  # the first steps take longer than the others: the network is traced
-    for step in stopping_steps(settings, state.step, at_once, followers):
+    followed = {step for follower in followers for step in follower.steps}
+    for step in stopping_steps({*evaluated, *followed}, at_once, state.step + 1, settings.steps):
         if step > done:
             with state.seconds(part):
                 take_steps(batches, step - done)
@@ -138,14 +139,6 @@ def evaluation_steps(settings):
     """The steps after which it is scored, 0 to the last: denser early, where it generalises."""
     shares = np.linspace(0, 1, settings.evaluations + 1)
     return sorted({round(share**2 * settings.steps) for share in shares})
-
-
-def stopping_steps(settings, done, at_once, followers=()):
-    """The steps beyond `done` to look at: those scored or followed, and every `at_once`."""
-    stops = {*evaluation_steps(settings), *range(0, settings.steps, at_once)}
-    for follower in followers:
-        stops |= set(follower.steps)
-    return sorted(step for step in stops if step > done)
 
 
 def snapshot_steps(settings):

@@ -10,8 +10,8 @@ import dataclasses
 import os
 import signal
 import statistics
-import time
 import threading
+import time
 from pathlib import Path
 
 import psutil

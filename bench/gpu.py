@@ -267,7 +267,10 @@ def write_report(summary, path):
     values = {}
     for row in summary:
         values[row["row"]] = f"{float(row['median']):.3g} {row['unit']}".strip()
+    measured_on = {name.partition(",")[0] for name in values}
     found = devices(path.parent)
+    for backend in set(found) - measured_on:  # of an earlier run
+        del found[backend]
     lines = [f"* {backend}: {device}" for backend, device in found.items()]
     lines += ["", f"| | {' | '.join(found)} |", "|---" * (1 + len(found)) + "|"]
     for column in COLUMNS:

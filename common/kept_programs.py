@@ -39,7 +39,7 @@ def is_private(folder):
 def user_folder():
     """The folder in which this repository keeps what is compiled, in the user's cache folder."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return Path(cache or Path("~/.cache").expanduser(), "one-image", "jax")
+    return Path(cache or os.path.expanduser("~/.cache"), "one-image", "jax")
 
 
 # On a CPU it is compiled in seconds, for that very processor: a home may be that of several.

@@ -16,6 +16,15 @@ def steps_at_once(height, width):
     return max(1, min(AT_ONCE, PIXELS // (height * width)))
 
 
+def stopping_steps(wanted, at_once, first, last):
+    """The steps from first to last after which a training stops to look, in order.
+
+    They are those wanted, and so many that no more than `at_once` lie between.
+    """
+    stops = {*wanted, *range(0, last, at_once), last}
+    return sorted(step for step in stops if first <= step <= last)
+
+
 def computes_several():
     """Whether steps are done at once here: on a CPU a step takes far longer than to start it."""
     from common.backend import device, keras

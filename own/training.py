@@ -26,7 +26,7 @@ from common.folders import check_inputs, holding, in_place_of
 from common.optimizers import compile_training
 from common.screen import STARTED, Screen, command, network_name
 from common.settings import write_settings
-from common.steps import make_steps, steps_at_once
+from common.steps import make_steps, steps_at_once, stopping_steps
 from own.crops import crops, excerpt, read_labelled, prepared_for_training
 from own.exposure import exposure, predict_image
 from own.pictures import draw_fit
@@ -90,8 +90,7 @@ def training_steps(network, settings, labelled, state):
     samples = padded(itertools.islice(crops(labelled, settings), state.step, None))
     at_once = steps_at_once(settings.crop, settings.crop)
     take_steps = make_steps(network, settings, at_once)
-    stops = {first, *record_at, *range(0, settings.steps + 1, at_once)}
-    for step in sorted(stop for stop in stops if first <= stop <= settings.steps):
+    for step in stopping_steps({first, *record_at}, at_once, first, settings.steps):
         with state.seconds("trace" if step == first else "steps"):  # the first one takes longer
             losses = take_steps(samples, step - state.step)
         state.step = step

@@ -37,6 +37,10 @@ def test_steps_taken_at_once_are_those_taken_one_by_one(changes):
     assert "precision" in changes or weights[1] == pytest.approx(weights[0], abs=1e-4)
 
 
+def losses_of(history):
+    return [row["loss"] for row in history]
+
+
 def test_a_training_by_several_steps_at_once_stops_where_it_is_scored(monkeypatch, tmp_path):
     settings = dataclasses.replace(
         NARROW, steps=30, validation=2, watch=1, checkpoint=1e-9, output=str(tmp_path))
@@ -53,9 +57,8 @@ def test_a_training_by_several_steps_at_once_stops_where_it_is_scored(monkeypatc
         train.train(settings, stop, Checkpoint(settings))
     resumed = dataclasses.replace(settings, resume=True)
     histories.append(train.train(resumed, checkpoint=Checkpoint(resumed)).history)
-    one_by_one, at_once, in_two_parts = [
-        [row["loss"] for row in history] for history in histories]
     assert [row["step"] for row in histories[1]] == train.evaluation_steps(settings)
+    one_by_one, at_once, in_two_parts = map(losses_of, histories)
     assert at_once == pytest.approx(one_by_one, abs=2e-3)  # roundings grow along the steps
     assert in_two_parts == at_once
 
